@@ -1,0 +1,1 @@
+"""The loop: ingress, fold, commit, dispatch; recovery; timers. Joins the neighbours."""

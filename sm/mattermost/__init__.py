@@ -1,0 +1,1 @@
+"""Mattermost: REST and WebSocket, what comes in, what goes out."""

@@ -1,0 +1,1 @@
+"""sm-replay: reads journals, shows and verifies them; can act on nothing."""

@@ -1,0 +1,1 @@
+"""The agent's VM over SSH: connections, containers, git, the generation's files."""

@@ -1,0 +1,1 @@
+"""The HTTP listener: the card's callback, health and readiness."""
