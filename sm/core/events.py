@@ -7,7 +7,7 @@ Whatever needs a clock, chance, a table that changes over the years, or a settin
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 from attrs import field, frozen
 
@@ -24,6 +24,7 @@ EVENTS: dict[str, type[Event]] = {}
 E = TypeVar("E", bound=Event)
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def event(kind: str) -> Callable[[type[E]], type[E]]:
     """Register an event class under its stable name."""
 
@@ -55,7 +56,7 @@ class RulesAdopted(Event):
 
 @event("stream.quarantined")
 class StreamQuarantined(Event):
-    """This stream could not be folded, or its refold disagrees with the record: it acts no more."""
+    """The stream could not be folded, or its refold disagrees with the record: it acts no more."""
 
     reason: str
     at_seq: int
@@ -494,7 +495,7 @@ class HostKeySeen(Event):
 
     host: str
     public_key: str
-    fingerprint: str = field(default="")
+    fingerprint: str
 
 
 def kind_of(event: Event) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from sm.journal.rows import Claim
 
 
 class JournalError(Exception):
     """The journal can't be opened, read or written; after a failed append its outcome is unknown."""
 
 
-class DuplicateKey(JournalError):
+class DuplicateKey(JournalError):  # noqa: N818 - the field's own word
     """A batch held a key that the journal has already: nothing of the batch was written.
 
     `keys` are the offending ones, in the batch's order.
@@ -23,7 +26,7 @@ class DuplicateKey(JournalError):
         )
 
 
-class Fenced(JournalError):
+class Fenced(JournalError):  # noqa: N818 - the field's own word
     """The caller's epoch no longer holds the claim: another copy acts, so this one must end at once."""
 
     def __init__(self, *, mine: int, current: int) -> None:
@@ -36,5 +39,18 @@ class Fenced(JournalError):
         super().__init__(text)
 
 
-class UnknownPayload(JournalError):
+class UnknownPayload(JournalError):  # noqa: N818 - the field's own word
     """A stored payload does not fit the class its kind names: a key too many, one missing, a wrong type."""
+
+
+class Held(JournalError):  # noqa: N818 - the field's own word
+    """Another copy holds the claim and lives; the text names it, `claim` is its row."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        since = datetime.fromtimestamp(claim.since_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        holder = claim.holder
+        super().__init__(
+            f"Another copy writes this journal: process {holder.pid} on {holder.host.split('/')[0]},"
+            f" since {since} (epoch {claim.epoch}). Stop it first, or give this one a journal of its own."
+        )

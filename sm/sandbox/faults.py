@@ -50,6 +50,7 @@ class Known:
     peer: str
     name: str
     description: str
+    match: dict[str, object]
 
 
 class Faults:
@@ -63,9 +64,11 @@ class Faults:
         self._scale_words: dict[str, str] = {}
         self._last_id = 0
 
-    def declare(self, peer: str, name: str, description: str) -> None:
-        """Make a fault known. Declaring it again only replaces its description."""
-        self._known[peer, name] = Known(peer, name, description)
+    def declare(
+        self, peer: str, name: str, description: str, match: Mapping[str, object] | None = None
+    ) -> None:
+        """Make a fault known; `match` is what an armed one matches unless it says otherwise for those keys."""
+        self._known[peer, name] = Known(peer, name, description, dict(match or {}))
         self._hits.setdefault((peer, name), 0)
 
     def declare_scale(self, name: str, description: str) -> None:
@@ -96,7 +99,8 @@ class Faults:
         if len(self._armed) >= MAX_ARMED:
             raise UnknownFaultError(f"{MAX_ARMED} faults are armed already: clear them first.")
         self._last_id += 1
-        self._armed.append(Armed(self._last_id, peer, name, times, after, dict(match or {})))
+        wanted = {**self._known[peer, name].match, **(match or {})}
+        self._armed.append(Armed(self._last_id, peer, name, times, after, wanted))
         return self._last_id
 
     def hit(self, peer: str, name: str, /, **context: object) -> bool:
@@ -169,11 +173,12 @@ class Faults:
         }
 
     def describe(self) -> dict[str, dict[str, dict[str, object]]]:
-        """`{peer: {fault: {"description", "hits", "armed": [...]}}}`, for whoever asks from outside."""
+        """`{peer: {fault: {"description", "match", "hits", "armed": [...]}}}`, for whoever asks from outside."""
         out: dict[str, dict[str, dict[str, object]]] = {}
         for (peer, name), known in sorted(self._known.items()):
             out.setdefault(peer, {})[name] = {
                 "description": known.description,
+                "match": known.match,
                 "hits": self._hits[peer, name],
                 "armed": [
                     {"id": armed.id, "times": armed.times, "after": armed.after, "match": armed.match}
