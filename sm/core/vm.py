@@ -1,0 +1,26 @@
+"""The VM's stream: which host key do we trust?"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from sm.core.step import Step
+from sm.core.tables import VM_MACHINE
+
+
+@frozen
+class VmData:
+    """The first host key that was seen."""
+
+    public_key: str = ""
+    fingerprint: str = ""
+
+
+class VmStep(Step[VmData]):
+    """One event of a VM."""
+
+    machine = VM_MACHINE
+
+    def trust(self) -> None:
+        """The first key is the VM's; a later one is ignored here and refused by whoever connects."""
+        self.data = VmData(self.event.public_key, self.event.fingerprint)
