@@ -50,14 +50,15 @@ def _start_time(pid: int) -> int | None:
     return int(stat.rpartition(")")[2].split()[19])
 
 
-def _pid_namespace() -> int:
+def pid_namespace() -> int:
+    """The inode of this process's pid namespace: a pid means something within it alone."""
     return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def _owner() -> str:
     """Who made a namespace, as the beginning of its name: nothing else has to be recorded anywhere."""
     pid = os.getpid()
-    return f"{PREFIX}-{_pid_namespace()}-{pid}-{_start_time(pid)}"
+    return f"{PREFIX}-{pid_namespace()}-{pid}-{_start_time(pid)}"
 
 
 def stale() -> list[str]:
@@ -70,7 +71,7 @@ def stale() -> list[str]:
         if prefix != PREFIX or len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
             continue
         space, pid, started = (int(number) for number in numbers)
-        if space == _pid_namespace() and _start_time(pid) != started:
+        if space == pid_namespace() and _start_time(pid) != started:
             found.append(path.name)
     return found
 
