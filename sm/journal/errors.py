@@ -12,7 +12,7 @@ class JournalError(Exception):
     """The journal can't be opened, read or written; after a failed append its outcome is unknown."""
 
 
-class DuplicateKey(JournalError):  # noqa: N818 - the field's own word
+class DuplicateKey(JournalError):
     """A batch held a key that the journal has already: nothing of the batch was written.
 
     `keys` are the offending ones, in the batch's order.
@@ -26,7 +26,7 @@ class DuplicateKey(JournalError):  # noqa: N818 - the field's own word
         )
 
 
-class Fenced(JournalError):  # noqa: N818 - the field's own word
+class Fenced(JournalError):
     """The caller's epoch no longer holds the claim: another copy acts, so this one must end at once."""
 
     def __init__(self, *, mine: int, current: int) -> None:
@@ -39,11 +39,11 @@ class Fenced(JournalError):  # noqa: N818 - the field's own word
         super().__init__(text)
 
 
-class UnknownPayload(JournalError):  # noqa: N818 - the field's own word
+class UnknownPayload(JournalError):
     """A stored payload does not fit the class its kind names: a key too many, one missing, a wrong type."""
 
 
-class Held(JournalError):  # noqa: N818 - the field's own word
+class Held(JournalError):
     """Another copy holds the claim and lives; the text names it, `claim` is its row."""
 
     def __init__(self, claim: Claim) -> None:
