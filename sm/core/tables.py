@@ -33,10 +33,22 @@ def _row(trigger: str, source: str, dest: str | None, do: str = "", when: str = 
     return Row(trigger, tuple(source.split()), dest, tuple(do.split()), tuple(when.split()))
 
 
-SESSION_STATES = (
-    "new claiming preparing starting ready working recovering probing resuming stopping "
-    "stopped failed refused quarantined"
-).split()
+SESSION_STATES = [
+    "new",
+    "claiming",
+    "preparing",
+    "starting",
+    "ready",
+    "working",
+    "recovering",
+    "probing",
+    "resuming",
+    "stopping",
+    "stopped",
+    "failed",
+    "refused",
+    "quarantined",
+]
 SESSION_ENDED = ("stopped", "failed", "refused", "quarantined")
 
 _BEFORE_READY = "claiming preparing starting recovering probing resuming"
@@ -73,7 +85,8 @@ SESSION: tuple[Row, ...] = (
     _row("network.failed", _UNFINISHED, None, "say_network_failed"),
     _row("line_delivered", "ready", "working", "open_turn"),
     _row("turn_opened", "ready", "working", "open_turn"),
-    _row("line_acknowledged", "working", None, "deliver_next"),
+    _row("turn_opened", "working", None, "open_turn"),
+    _row("line_acknowledged", "ready working", None, "deliver_next"),
     _row("turn_closed", "working", "ready", "close_turn", "nothing_waits"),
     _row("turn_closed", "working", None, "close_turn deliver_next"),
     _row("agent.line_appended", _LIVE, None),
@@ -105,17 +118,17 @@ SESSION: tuple[Row, ...] = (
     _row("stream.quarantined", _UNFINISHED, "quarantined", "say_quarantined"),
 )
 
-REQUEST_STATES = "pending applying approved failed denied".split()
+REQUEST_STATES = ["pending", "applying", "approved", "failed", "denied"]
 
 REQUEST: tuple[Row, ...] = (
     _row("approve", "pending failed", "applying", "decide save show"),
-    _row("already_granted", "pending", "applying", "take_grant save"),
+    _row("already_granted", "pending", "applying", "take_grant save show"),
     _row("deny", "pending", "denied", "decide tell_denied show"),
     _row("confirmed", "applying", "approved", "grant tell_approved show"),
     _row("refused", "applying", "failed", "tell_failed show"),
 )
 
-REPOSITORY_STATES = "free held quarantined".split()
+REPOSITORY_STATES = ["free", "held", "quarantined"]
 
 REPOSITORY: tuple[Row, ...] = (
     _row("repository.claim_requested", "free", "held", "give"),
@@ -124,7 +137,7 @@ REPOSITORY: tuple[Row, ...] = (
     _row("stream.quarantined", "free held", "quarantined"),
 )
 
-CHANNEL_STATES = "new open occupied quarantined".split()
+CHANNEL_STATES = ["new", "open", "occupied", "quarantined"]
 
 CHANNEL: tuple[Row, ...] = (
     _row("channel.joined", "new", "open", "note_joined"),
@@ -139,14 +152,14 @@ CHANNEL: tuple[Row, ...] = (
     _row("stream.quarantined", "new open occupied", "quarantined"),
 )
 
-VM_STATES = "new known quarantined".split()
+VM_STATES = ["new", "known", "quarantined"]
 
 VM: tuple[Row, ...] = (
     _row("vm.host_key_seen", "new", "known", "trust"),
     _row("stream.quarantined", "new known", "quarantined"),
 )
 
-ALIAS_STATES = "open quarantined".split()
+ALIAS_STATES = ["open", "quarantined"]
 
 ALIAS: tuple[Row, ...] = (
     _row("network.requested", "open", None, "take_request"),

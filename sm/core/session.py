@@ -1,0 +1,299 @@
+"""The session's stream: one conversation with one agent, from `start` to `Stopped`."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from attrs import evolve
+
+from sm.core import streams
+from sm.core.commands import PrepareRepository, ProbeMessage, SetTimer, StartAgent, StopAgent
+from sm.core.conversation import ConversationStep
+from sm.core.events import (
+    AgentEnded,
+    AgentStartFailed,
+    ChannelSessionEnded,
+    MessageProbed,
+    RepositoryClaimRequested,
+    RepositoryPrepared,
+    RepositoryPrepareFailed,
+    RepositoryRefused,
+    RepositoryReleased,
+    SessionRequested,
+    StopRequested,
+)
+from sm.core.memory import SessionData
+from sm.core.stream_json import agent_session_uuid, initialize_line, interrupt_line
+from sm.core.tables import SESSION_MACHINE
+
+READY_WITHIN_MS = 60_000  # from the container's start to the answer of `initialize`
+INTERRUPT_WITHIN_MS = 5_000  # from the interrupt to the stop
+RESTARTS = 3  # so many restarts …
+RESTARTS_WITHIN_MS = 600_000  # … in this time, and no more are tried
+
+
+class SessionStep(ConversationStep):
+    """One event of a session; the methods are what the rows of the table name."""
+
+    machine = SESSION_MACHINE
+
+    # --- how it comes to be ---------------------------------------------------------------------------------------
+
+    def claim_repository(self) -> None:
+        """Ask the repository's stream for the main clone."""
+        event = cast("SessionRequested", self.event)
+        self.data = SessionData(
+            session_id=event.session_id,
+            channel_id=event.channel_id,
+            user_name=event.user_name,
+            org=event.org,
+            repo=event.repo,
+            vm=event.vm,
+            alias=event.alias,
+            runtime=event.runtime,
+            image=event.image,
+            network=event.network,
+            permission_mode=event.permission_mode,
+        )
+        self.notify(self._repository(), RepositoryClaimRequested(event.session_id, event.channel_id))
+
+    def prepare_repository(self) -> None:
+        """The main clone is ours: make it, or find it whole."""
+        self.say("preparing")
+        self.issue(PrepareRepository(self.data.session_id, self.data.org, self.data.repo))
+
+    def say_in_use(self) -> None:
+        """Another session has the main clone."""
+        self.say("in_use", holder=streams.short(cast("RepositoryRefused", self.event).holder))
+
+    def say_prepare_failed(self) -> None:
+        """Mirror or main clone could not be made."""
+        event = cast("RepositoryPrepareFailed", self.event)
+        self.say("prepare_failed", code=event.code, detail=event.detail, waiting=self._waiting())
+
+    # --- a generation ---------------------------------------------------------------------------------------------
+
+    def start_first_generation(self) -> None:
+        """The main clone is there."""
+        event = cast("RepositoryPrepared", self.event)
+        self.data = evolve(self.data, path=event.path, mirror=event.mirror)
+        self.say("starting")
+        self._start_generation(resume=False)
+
+    def start_next_generation(self) -> None:
+        """Go on with the same conversation; with a new one where the old one could not be taken up."""
+        known = bool(self.data.agent_session_id) and (self.data.was_ready or not self.data.restarts_ms)
+        recent = [at for at in self.data.restarts_ms if self.at_ms - at < RESTARTS_WITHIN_MS]
+        self.data = evolve(self.data, restarts_ms=(*recent, self.at_ms))
+        self._start_generation(resume=known)
+
+    def _start_generation(self, *, resume: bool) -> None:
+        number = self.data.generation + 1
+        line = initialize_line(number)
+        conversation = (
+            self.data.agent_session_id if resume else agent_session_uuid(self.data.session_id, number)
+        )
+        self.data = evolve(
+            self.data,
+            generation=number,
+            agent_session_id=self.data.agent_session_id if resume else "",
+            container_id="",
+            input_bytes=len(line),
+            output_bytes=0,
+            was_ready=False,
+            talk=self.talk.in_new_generation(),
+            stop_issued=False,
+            stop_reported=False,
+            output_over=False,
+            end=None,
+            trouble="",
+        )
+        self.issue(
+            StartAgent(
+                session_id=self.data.session_id,
+                generation=number,
+                workspace=self.data.path,
+                mirror=self.data.mirror,
+                agent_session_id=conversation,
+                resume=resume,
+                permission_mode=self.data.permission_mode,
+                line=line,
+            )
+        )
+
+    def note_started(self) -> None:
+        """Its container runs; now it must answer."""
+        if not self.is_current():
+            return
+        self.data = evolve(self.data, container_id=self.event.container_id)
+        if self.state in {"starting", "resuming"}:
+            self._set_timer("ready", READY_WITHIN_MS)
+
+    def note_never_started(self) -> None:
+        """Nothing runs, so nothing will be said."""
+        self.data = evolve(self.data, output_over=True)
+        self.fire_if_over()
+
+    def say_start_failed(self) -> None:
+        """The runtime, the image or the network is not as it must be."""
+        event = cast("AgentStartFailed", self.event)
+        self.say("start_failed", code=event.code, detail=event.detail, waiting=self._waiting())
+
+    def timer_is_ready(self) -> bool:
+        """The sixty seconds in which this generation had to answer are over."""
+        return self.event.name == "ready" and self.is_current()
+
+    def give_up_waiting(self) -> None:
+        """It never answered: end it, its last words will say why."""
+        self.data = evolve(self.data, trouble="no_answer")
+        self.stop_agent()
+
+    def say_ready(self) -> None:
+        """The agent itself answered."""
+        self.data = evolve(self.data, was_ready=True)
+        self.say("ready", session=streams.short(self.data.session_id))
+
+    def say_resumed(self) -> None:
+        """A later generation answered."""
+        self.data = evolve(self.data, was_ready=True)
+        message = "resumed" if self.data.agent_session_id else "resumed_without_memory"
+        self.say(message, session=streams.short(self.data.session_id))
+
+    def say_network_failed(self) -> None:
+        """The card says what went wrong; the agent waits for a person's next decision."""
+
+    # --- an agent that ends ---------------------------------------------------------------------------------------
+
+    def cut_off(self) -> None:
+        """Make sure that nothing of this generation goes on unseen."""
+        if self.is_current():
+            self.stop_agent()
+
+    def note_ended(self) -> None:
+        """Its output is read to the end."""
+        if self.is_current():
+            self.data = evolve(self.data, output_over=True, end=cast("AgentEnded", self.event))
+
+    def note_broken(self) -> None:
+        """Its output cannot be read any further."""
+        if self.is_current():
+            self.data = evolve(self.data, output_over=True, trouble=self.event.reason)
+
+    def note_stopped(self) -> None:
+        """Its container is gone."""
+        if self.is_current():
+            self.data = evolve(self.data, stop_reported=True)
+
+    def fire_if_over(self) -> None:
+        """A generation is over when both are true."""
+        if self.data.stop_reported and self.data.output_over:
+            self.then("generation_over")
+
+    def cannot_go_on(self) -> bool:
+        """The first never got ready, or too many were started in a short time."""
+        recent = [at for at in self.data.restarts_ms if self.at_ms - at < RESTARTS_WITHIN_MS]
+        first_failed = self.data.generation == 1 and not self.data.was_ready
+        return first_failed or len(recent) >= RESTARTS
+
+    def message_is_unacknowledged(self) -> bool:
+        """A line was on its way when the generation ended."""
+        return self.talk.unacknowledged is not None
+
+    def say_cut_off(self) -> None:
+        """Say what happened and what becomes of the open turn."""
+        talk = self.talk
+        cut = talk.turn_open and talk.unacknowledged is None
+        self.say("agent_ended", turn_was_open="yes" if cut else "", **self._end_facts())
+
+    def say_gave_up(self) -> None:
+        """It cannot be started."""
+        message = "never_ready" if self.data.generation == 1 else "gave_up"
+        self.say(message, waiting=self._waiting(), **self._end_facts())
+
+    def probe_message(self) -> None:
+        """Ask the transcript."""
+        unacknowledged = self.talk.unacknowledged
+        if unacknowledged is not None:
+            self.issue(ProbeMessage(self.data.session_id, self.data.generation, unacknowledged.uuid))
+
+    def take_probe(self) -> None:
+        """Known: done. Unknown to the transcript: owed to the next generation. Can't tell: a person decides."""
+        event = cast("MessageProbed", self.event)
+        talk = self.talk
+        line = talk.unacknowledged
+        self.talk = evolve(talk, unacknowledged=None)
+        if line is None or event.uuid != line.uuid:
+            return
+        if event.found is None:
+            self.say("in_doubt", text=line.text[:80])
+        elif event.found:
+            self.say("turn_cut_off")
+        else:
+            self.talk = evolve(talk, unacknowledged=None, queue=(line, *talk.queue))
+
+    # --- the end that people ask for ------------------------------------------------------------------------------
+
+    def note_stop(self) -> None:
+        """From here on nothing is delivered."""
+        self.data = evolve(self.data, stopped_by=cast("StopRequested", self.event).user_name)
+
+    def interrupt(self) -> None:
+        """End the open turn first, so that the agent can put down what it holds."""
+        self.append(interrupt_line(self.data.generation))
+        self._set_timer("stop", INTERRUPT_WITHIN_MS)
+
+    def timer_is_stop(self) -> bool:
+        """The time that the interrupt had is over."""
+        return self.event.name == "stop" and self.is_current()
+
+    def stop_agent(self) -> None:
+        """Stop the container, once a generation."""
+        if not self.data.stop_issued:
+            self.data = evolve(self.data, stop_issued=True)
+            self.issue(StopAgent(self.data.session_id, self.data.generation))
+
+    def say_already_stopping(self) -> None:
+        """A second `stop`."""
+        self.say("already_stopping")
+
+    def say_stopped(self) -> None:
+        """All is over."""
+        self.say("stopped", waiting=self._waiting())
+
+    def leave_channel(self) -> None:
+        """The channel is free."""
+        ended = ChannelSessionEnded(self.data.session_id, self.state)
+        self.notify(streams.channel(self.data.channel_id), ended)
+
+    def leave_all(self) -> None:
+        """The main clone and the channel are free."""
+        self.notify(self._repository(), RepositoryReleased(self.data.session_id))
+        self.leave_channel()
+
+    # --- anything at any time -------------------------------------------------------------------------------------
+
+    def say_status(self) -> None:
+        """What the session is doing."""
+        self.say("status", state=self.state, waiting=self._waiting(), started_by=self.data.user_name)
+
+    def say_quarantined(self) -> None:
+        """The stream acts no more."""
+        self.say("quarantined", session=streams.short(self.data.session_id), reason=self.event.reason)
+
+    # --- helpers --------------------------------------------------------------------------------------------------
+
+    def _set_timer(self, name: str, after_ms: int) -> None:
+        self.issue(SetTimer(self.data.session_id, name, self.data.generation, due_ms=self.at_ms + after_ms))
+
+    def _repository(self) -> str:
+        return streams.repository(self.data.vm, self.data.org, self.data.repo)
+
+    def _waiting(self) -> str:
+        people = [line for line in self.talk.queue if line.post_id]
+        return str(len(people))
+
+    def _end_facts(self) -> dict[str, str]:
+        end = self.data.end
+        if end is None:
+            return {"trouble": self.data.trouble, "exit": "", "err_tail": ""}
+        return {"trouble": self.data.trouble or end.meaning, "exit": end.exit, "err_tail": end.err_tail}
