@@ -309,8 +309,7 @@ class Hub:
         hello: Json = {"connection_id": connection.id, "server_version": SERVER_VERSION}
         connection.push("hello", hello, to_user(user_id))
         if not online:
-            status: Json = {"status": "online", "user_id": user_id}
-            self.publish("status_change", status, to_user(user_id))
+            connection.push("status_change", {"status": "online", "user_id": user_id}, to_user(user_id))
         return connection
 
     def _forget_oldest(self) -> None:

@@ -128,12 +128,14 @@ class Integration:
         self.calls: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.answer: dict[str, Any] = {"json": {}}
+        self.called = asyncio.Semaphore(0)
         self.hold: asyncio.Event | None = None
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.calls.append(await request.json())
         self.headers.append(dict(request.headers))
+        self.called.release()
         if self.hold is not None:
             await self.hold.wait()
         kind = dict(self.answer)

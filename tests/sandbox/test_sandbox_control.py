@@ -62,7 +62,7 @@ async def test_faults_count_their_hits_and_can_be_cleared():
     async with sandbox() as box:
         await box.arm("server_error", times=None)
         assert (await box.call("claude", "GET", "/users/me"))[0] == 500
-        status, listed = await box.ask("GET", "/faults")
+        _, listed = await box.ask("GET", "/faults")
         assert listed["mattermost"]["server_error"]["hits"] == 1
         assert listed["mattermost"]["server_error"]["armed"]
         assert (await box.ask("DELETE", "/faults?peer=mattermost"))[1] == {"cleared": 1}
