@@ -101,6 +101,7 @@ class OPNsenseClient:
         self._monotonic = monotonic
         self._timeout_s = timeout_s
         self._reconfigure_timeout_s = reconfigure_timeout_s
+        self._resolver_wait_s = RESOLVER_WAIT_S
         self._writing = asyncio.Lock()
         # Two reconfigures at once: the second one would answer ok and do nothing.
         self._applying = asyncio.Lock()
@@ -216,7 +217,7 @@ class OPNsenseClient:
             if table is not None:
                 if table_before is not None and set(table) != set(table_before):
                     return Applied("seen", table)
-                await resolutions.refresh(RESOLVER_WAIT_S)
+                await resolutions.refresh(self._resolver_wait_s)
                 if resolutions.meet(table):
                     return Applied("seen", table)
             if self._monotonic() >= deadline:
