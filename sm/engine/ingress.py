@@ -1,0 +1,111 @@
+"""Ingress: what settings and changing tables say is decided here, before the append, and lies in the event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tldextract
+from attrs import frozen
+
+from sm.core import domains, grammar, markers
+from sm.core.channel import ChannelData
+from sm.core.events import (
+    Event,
+    LineReceived,
+    MessageReceived,
+    MessageSkipped,
+    Placement,
+    Verdict,
+)
+from sm.core.fold import StreamState
+from sm.core.stream_json import read_line
+from sm.journal.masking import Masker
+from sm.mattermost.client import Post, User
+
+# The list that ships with the package: never fetched, private registries (github.io) included.
+_SUFFIXES = tldextract.TLDExtract(suffix_list_urls=(), include_psl_private_domains=True, cache_dir=None)
+
+
+@frozen
+class Place:
+    """Where new sessions live, from the settings."""
+
+    vm: str
+    alias: str
+    runtime: str
+    image: str
+    network: str
+    permission_mode: str
+
+
+class Ingress:
+    """Makes events out of what the neighbours deliver."""
+
+    def __init__(
+        self, *, bot_name: str, place: Place, masker: Masker, new_session_id: Callable[[], str]
+    ) -> None:
+        self._bot = bot_name
+        self._place = place
+        self._masker = masker
+        self._new_session_id = new_session_id
+
+    def message(self, post: Post, user: User, channel: StreamState) -> Event:
+        """A person's post. Where no session is and the bot isn't mentioned, its text is left out."""
+        text, masked = self._masker.mask_text(post.message)
+        reading = grammar.read(text, self._bot)
+        data: ChannelData = channel.data
+        if not data.session_id and not reading.mentioned:
+            return MessageSkipped(post.id, post.channel_id, post.create_at_ms)
+        return MessageReceived(
+            post_id=post.id,
+            channel_id=post.channel_id,
+            user_id=user.id,
+            user_name=user.username,
+            text=text,
+            body_at=reading.body_at,
+            mentioned=reading.mentioned,
+            masked=masked,
+            created_at_ms=post.create_at_ms,
+            intent=reading.intent,
+            placement=self._placement() if reading.intent.name == "start" else None,
+        )
+
+    def _placement(self) -> Placement:
+        place = self._place
+        return Placement(
+            session_id=self._new_session_id(),
+            vm=place.vm,
+            alias=place.alias,
+            runtime=place.runtime,
+            image=place.image,
+            network=place.network,
+            permission_mode=place.permission_mode,
+        )
+
+    def line(self, generation: int, *, offset: int, end: int, text: str, terminated: bool) -> LineReceived:
+        """A line of the agent's output, with a verdict for each domain that it asks for."""
+        masked, _ = self._masker.mask_json_line(text)
+        names = [name for block in read_line(masked).texts for name in markers.requested_domains(block)]
+        verdicts = tuple(judge(name) for name in list(dict.fromkeys(names))[: markers.MAX_MARKERS])
+        return LineReceived(
+            generation=generation,
+            offset=offset,
+            end=end,
+            line=masked,
+            terminated=terminated,
+            verdicts=verdicts,
+        )
+
+
+def judge(name: str) -> Verdict:
+    """Whether a name may be asked for."""
+    code = domains.refusal(name)
+    if not code and is_public_suffix(name):
+        code = "public_suffix"
+    return Verdict(name[:1000], code)
+
+
+def is_public_suffix(name: str) -> bool:
+    """Whether everybody may register names below this one (`co.uk`, `github.io`)."""
+    parts = _SUFFIXES(name)
+    return not parts.domain

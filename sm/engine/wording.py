@@ -1,0 +1,314 @@
+"""What we say: one function a message, the same voice everywhere, and always what to do next.
+
+A changed wording is no change of the rules: commands hold the message's name and its facts, never these words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sm.core import domains
+
+MAX_DETAIL = 600  # characters of somebody else's words in a message of ours
+
+Facts = Mapping[str, str]
+
+
+def render(message: str, facts: Facts, *, bot: str) -> str:
+    """The words for a message. KeyError for one that has none (a test renders each)."""
+    return MESSAGES[message]({**facts, "bot": bot}).rstrip()
+
+
+def _detail(text: str) -> str:
+    short = text if len(text) <= MAX_DETAIL else "…" + text[-MAX_DETAIL:]
+    return short.replace("```", "'''").strip()
+
+
+def _fenced(text: str) -> str:
+    return f"\n```text\n{_detail(text)}\n```" if text.strip() else ""
+
+
+def _undelivered(facts: Facts) -> str:
+    count = int(facts.get("waiting", "0"))
+    if not count:
+        return ""
+    return f"\n{count} {'message was' if count == 1 else 'messages were'} not delivered."
+
+
+def _preparing(facts: Facts) -> str:
+    return f"📦 Preparing **{facts['repository']}**..."
+
+
+def _starting(_: Facts) -> str:
+    return "🚀 Starting session..."
+
+
+def _ready(facts: Facts) -> str:
+    return f"✅ Ready. Container: `claude-{facts['session']}`"
+
+
+def _resumed(facts: Facts) -> str:
+    return f"✅ Back, with the conversation so far. Container: `claude-{facts['session']}`"
+
+
+def _resumed_without_memory(facts: Facts) -> str:
+    return (
+        f"✅ Back. Container: `claude-{facts['session']}`\n"
+        "⚠️ The conversation so far could not be taken up: tell the agent again what matters."
+    )
+
+
+def _in_use(facts: Facts) -> str:
+    return (
+        f"⚠️ Repository **{facts['repository']}** is already in use by session `{facts['holder']}`.\n"
+        "Use `--worktree` for an isolated working directory:\n"
+        f"`@{facts['bot']} start {facts['repository']} --worktree`"
+    )
+
+
+def _channel_occupied(facts: Facts) -> str:
+    return (
+        f"⚠️ This channel already has session `{facts['session']}` on **{facts['repository']}**.\n"
+        f"Stop it first with `@{facts['bot']} stop`, or start in another channel."
+    )
+
+
+def _stopped(facts: Facts) -> str:
+    return "✅ Stopped." + _undelivered(facts)
+
+
+def _already_stopping(_: Facts) -> str:
+    return "⏳ Already stopping. I will say when it is done."
+
+
+_PREPARE_ADVICE = {
+    "repository_missing": "GitHub has no such repository, or the VM's `GH_TOKEN` may not see it. Check the name.",
+    "no_access": "The VM may not read it. Set a `GH_TOKEN` with access in the VM user's login environment.",
+    "network_unreachable": "The VM cannot reach the git host. Its firewall must let the VM fetch from it.",
+    "disk_full": "The VM's disk is full. Make room, then start again.",
+    "path_taken": "A folder that I did not make is in the way. Move it, then start again.",
+    "runtime_missing": "The container runtime is not on the VM.",
+    "image_missing": "The agent's image is not on the VM.",
+    "network_missing": "The container network is not on the VM.",
+    "no_linger": "The VM user's containers would end with the connection.",
+    "api_key_missing": "Set `ANTHROPIC_API_KEY` in the VM user's login environment.",
+    "name_taken": "Another container has the name of this session's.",
+    "host_key_changed": "The VM shows another host key than the one that is trusted.",
+    "fenced": "Another copy of this service has taken over.",
+}
+
+
+def _prepare_failed(facts: Facts) -> str:
+    advice = _PREPARE_ADVICE.get(facts["code"], "Mend what it says, then start again.")
+    head = f"❌ Could not prepare **{facts['repository']}**. {advice}"
+    return head + _undelivered(facts) + _fenced(facts["detail"])
+
+
+def _start_failed(facts: Facts) -> str:
+    advice = _PREPARE_ADVICE.get(facts["code"], "Mend what it says, then start again.")
+    return f"❌ Could not start the container. {advice}" + _undelivered(facts) + _fenced(facts["detail"])
+
+
+_TROUBLE = {
+    "no_answer": "did not answer within 60 s",
+    "ended": "ended",
+    "pump_killed": "was cut off: its pump on the VM was killed",
+    "runtime_away": "was cut off: the container runtime was away",
+    "cut_off": "was cut off: the VM restarted, or its disk is full",
+    "never_started": "never started",
+}
+
+
+def _trouble(facts: Facts) -> str:
+    trouble = facts["trouble"]
+    said = _TROUBLE.get(trouble, f"was cut off: {trouble}" if trouble else "was cut off")
+    return f"{said} (exit status `{facts['exit']}`)" if facts["exit"] else said
+
+
+def _never_ready(facts: Facts) -> str:
+    head = f"❌ The agent {_trouble(facts)}. Its last words are below; mend it, then start again."
+    return head + _undelivered(facts) + _fenced(facts["err_tail"])
+
+
+def _agent_ended(facts: Facts) -> str:
+    cut = "\nIts turn was cut off: write `continue` to go on." if facts["turn_was_open"] else ""
+    return f"⚠️ The agent {_trouble(facts)}. Starting it again..." + cut + _fenced(facts["err_tail"])
+
+
+def _gave_up(facts: Facts) -> str:
+    head = (
+        f"❌ The agent {_trouble(facts)}, for the third time in ten minutes. I stop trying; the files are kept. "
+        f"Go on with `@{facts['bot']} start {facts['repository']}`."
+    )
+    return head + _undelivered(facts) + _fenced(facts["err_tail"])
+
+
+def _turn_cut_off(_: Facts) -> str:
+    return "The agent had your last message; its turn was cut off: write `continue` to go on."
+
+
+def _in_doubt(facts: Facts) -> str:
+    quoted = _detail(facts["text"]).replace("\n", " ")
+    return f"⚠️ This message may not have arrived; send it again if the agent doesn't answer it:\n> {quoted}"
+
+
+def _no_session(facts: Facts) -> str:
+    return f"No session in this channel. Start one with `@{facts['bot']} start org/repo`."
+
+
+def _help(facts: Facts) -> str:
+    bot = facts["bot"]
+    return (
+        f"`@{bot} start org/repo` starts a session on a GitHub repository\n"
+        f"`@{bot} stop` ends it\n"
+        f"`@{bot} status` says what it is doing\n"
+        "Every other message in the channel goes to the agent while a session runs. "
+        "When it needs a host, a card asks you."
+    )
+
+
+_CORRECTIONS = {
+    "typo": "I don't know `{word}`. Did you mean this?\n`{suggestion}`",
+    "takes_nothing": "That command takes nothing more, but I read `{word}`. Write it alone:\n`{suggestion}`",
+    "what_repository": "Which repository? Write it as on GitHub:\n`{suggestion}`",
+    "unknown_option": "I don't know the option `{word}`. Without it:\n`{suggestion}`",
+    "no_worktrees_yet": "Worktrees are not available yet. On the main clone:\n`{suggestion}`",
+    "no_branches_yet": "Choosing a branch is not available yet. On the default branch:\n`{suggestion}`",
+    "one_repository": "One repository at a time, but I also read `{word}`. Write:\n`{suggestion}`",
+    "not_an_address": "Write the repository without its address:\n`{suggestion}`",
+}
+
+
+def _correction(facts: Facts) -> str:
+    said = _CORRECTIONS[facts["problem"]].format(word=facts["word"], suggestion=facts["suggestion"])
+    return f"{said}\n(To say it to the agent, leave out the mention.)"
+
+
+def _nothing_to_pass_on(facts: Facts) -> str:
+    return f"@{facts['user']}: I can pass on text only, and this post has none. Nothing was delivered."
+
+
+def _masked(facts: Facts) -> str:
+    return (
+        f"⚠️ @{facts['user']}: your message held what looks like a secret. It was replaced by `[masked]` before it "
+        "was stored or passed on. Take the secret for known: change it."
+    )
+
+
+def _domain_refused(facts: Facts) -> str:
+    return (
+        f"🔒 The agent asked for `{facts['domain']}`, which can't be opened: {domains.advice(facts['code'])}."
+    )
+
+
+def _api_retry(facts: Facts) -> str:
+    return f"⏳ The Anthropic API does not answer (`{facts['detail']}`); the agent keeps trying for some minutes."
+
+
+def _turn_failed(facts: Facts) -> str:
+    said = _fenced(facts["detail"]) or " (its words are above)."
+    return "⚠️ The agent's turn ended with an error" + (":" if facts["detail"] else "") + said
+
+
+_STATES = {
+    "claiming": "is being prepared",
+    "preparing": "is being prepared",
+    "starting": "is starting",
+    "ready": "is ready and waits for you",
+    "working": "is working",
+    "recovering": "is being started again",
+    "probing": "is being started again",
+    "resuming": "is being started again",
+    "stopping": "is stopping",
+    "quarantined": "is quarantined: an operator must look at its journal",
+}
+
+
+def _status(facts: Facts) -> str:
+    waiting = int(facts["waiting"])
+    queued = f" {waiting} {'message waits' if waiting == 1 else 'messages wait'}." if waiting else ""
+    did = _STATES.get(facts["state"], f"is over ({facts['state']})")
+    return f"The session on **{facts['repository']}**, started by @{facts['started_by']}, {did}.{queued}"
+
+
+def _quarantined(facts: Facts) -> str:
+    return (
+        f"❌ Session `{facts['session']}` is quarantined and does nothing more ({facts['reason']}). "
+        "Its journal is kept: ask an operator to look at it with `sm-replay`."
+    )
+
+
+MESSAGES: dict[str, Callable[[Facts], str]] = {
+    "preparing": _preparing,
+    "starting": _starting,
+    "ready": _ready,
+    "resumed": _resumed,
+    "resumed_without_memory": _resumed_without_memory,
+    "in_use": _in_use,
+    "channel_occupied": _channel_occupied,
+    "stopped": _stopped,
+    "already_stopping": _already_stopping,
+    "prepare_failed": _prepare_failed,
+    "start_failed": _start_failed,
+    "never_ready": _never_ready,
+    "agent_ended": _agent_ended,
+    "gave_up": _gave_up,
+    "turn_cut_off": _turn_cut_off,
+    "in_doubt": _in_doubt,
+    "no_session": _no_session,
+    "help": _help,
+    "correction": _correction,
+    "nothing_to_pass_on": _nothing_to_pass_on,
+    "masked": _masked,
+    "domain_refused": _domain_refused,
+    "api_retry": _api_retry,
+    "turn_failed": _turn_failed,
+    "status": _status,
+    "quarantined": _quarantined,
+}
+
+
+# --- cards ------------------------------------------------------------------------------------------------------
+
+
+def card(status: str, domain: str, user_name: str = "", detail: str = "") -> str:
+    """A card's text in each state of its request."""
+    match status:
+        case "pending":
+            return f"🔒 **Network Request:** `{domain}`"
+        case "applying":
+            return f"⏳ **Network Request:** `{domain}`: @{user_name} chose Approve, changing the firewall..."
+        case "approved":
+            unseen = "\nThe firewall's table could not be read, so its effect is not confirmed."
+            return f"✅ `{domain}` approved by @{user_name}" + (unseen if detail == "unknown" else "")
+        case "denied":
+            return f"❌ `{domain}` denied by @{user_name}"
+        case _:
+            return (
+                f"⚠️ `{domain}` was approved by @{user_name}, but is not open: {_FAILURES.get(detail, detail)}"
+            )
+
+
+_FAILURES = {
+    "unseen": "OPNsense saved it, but its table shows no new address. Press Retry in a minute.",
+    "alias_missing": "OPNsense has no alias of that name. Make it, then press Retry.",
+    "alias_disabled": "the alias is disabled in OPNsense. Enable it, then press Retry.",
+    "alias_wrong_type": "the alias is not of the type Host(s). Mend it, then press Retry.",
+    "unauthorized": "OPNsense does not know our API key. Mend SM_OPNSENSE_KEY, then press Retry.",
+    "forbidden": "our API user lacks the privilege Firewall: Alias: Edit. Grant it, then press Retry.",
+    "rejected": "OPNsense does not accept the name.",
+}
+
+
+# --- the agent's system prompt ----------------------------------------------------------------------------------
+
+SYSTEM_PROMPT = """\
+You work in a container without access to the internet. Web search works. Every other host is blocked until a person \
+allows it; that includes fetching a page and installing packages. A blocked connection times out.
+
+When you need a host, write this alone on a line of your answer, with the host's full name in lower case, and then end \
+your turn:
+[NETWORK_REQUEST: example.com]
+Ask for one host at a time and only for what you need now. Do not retry before you are answered. The answer is a \
+message that says [NETWORK_APPROVED: example.com], then try again; or [NETWORK_DENIED: example.com], then go on without it.\
+"""
