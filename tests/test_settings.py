@@ -429,3 +429,10 @@ def test_plain_http_to_another_machine_is_warned_of() -> None:
     settings = load({**GOOD, "SM_OPNSENSE_URL": "http://opnsense.example.com"})
     assert [warning.split()[0] for warning in settings.warnings()] == ["SM_OPNSENSE_URL"]
     assert load(GOOD).warnings() == []
+
+
+def test_what_is_in_force_is_printed_a_line_a_variable_and_then_the_warnings() -> None:
+    lines = load({**GOOD, "SM_OPNSENSE_URL": "http://opnsense.example.com"}).printed().splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == [variable.name for variable in VARIABLES]
+    assert lines[0].split() == ["SM_MATTERMOST_URL", "https://mattermost.example.com", "environment"]
+    assert lines[-1].startswith("⚠️ SM_OPNSENSE_URL is plain http")

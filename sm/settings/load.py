@@ -141,6 +141,13 @@ class Settings:
             for variable in VARIABLES
         ]
 
+    def printed(self) -> str:
+        """What `sm config` prints: `describe` in columns, then the warnings."""
+        rows = self.describe()
+        names, values = (max(len(row[column]) for row in rows) for column in (0, 1))
+        lines = [f"{name:<{names}}  {value:<{min(values, 60)}}  {source}" for name, value, source in rows]
+        return "\n".join([*lines, *(f"⚠️ {warning}" for warning in self.warnings())])
+
     def _shown(self, variable: Variable) -> str:
         value: Any = getattr(self, variable.name.removeprefix("SM_").lower())
         if value is None:

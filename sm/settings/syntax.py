@@ -314,9 +314,7 @@ def ca_file(text: str) -> Path:
 
 def fingerprint(text: str) -> bytes:
     """The SHA-256 of a certificate: 32 bytes, from 64 hex digits with or without colons."""
-    digits = re.sub(r"^sha-?256( fingerprint)?[:= ]", "", text.strip(), flags=re.IGNORECASE).replace(
-        ":", ""
-    )
+    digits = re.sub(r"^sha-?256( fingerprint)?[:= ]", "", text.strip(), flags=re.IGNORECASE).replace(":", "")
     if not re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
         raise Unfit("is not a SHA-256 fingerprint (64 hexadecimal digits, with or without colons)")
     return bytes.fromhex(digits)
