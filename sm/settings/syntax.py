@@ -28,7 +28,7 @@ RESERVED_PATHS = frozenset({"/health", "/ready", "/metrics"})
 KEY_TYPES = re.compile(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+")
 
 
-class Unfit(ValueError):  # noqa: N818 - it is a finding about a value, the field's own word
+class Unfit(ValueError):
     """A value that cannot be used; the text goes on from the variable's name (`is not …`).
 
     `mend` replaces the variable's usual advice when this finding has a better one.
