@@ -1,1 +1,33 @@
-"""The agent's VM over SSH: connections, containers, git, the generation's files."""
+"""The agent's VM: SSH connections with checked host keys, the generation's files, its container, and git."""
+
+from __future__ import annotations
+
+from sm.vm.client import Vm
+from sm.vm.model import (
+    Appended,
+    Ended,
+    GenerationStatus,
+    HostKey,
+    LengthMismatch,
+    Line,
+    OutputBroken,
+    Prepared,
+    Started,
+    StartSpec,
+    VmSettings,
+)
+
+__all__ = [
+    "Appended",
+    "Ended",
+    "GenerationStatus",
+    "HostKey",
+    "LengthMismatch",
+    "Line",
+    "OutputBroken",
+    "Prepared",
+    "StartSpec",
+    "Started",
+    "Vm",
+    "VmSettings",
+]

@@ -1,0 +1,67 @@
+"""What may stand in a path, a label or a container's name on the VM; everything else is refused before it is sent."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sm.core.outcome import Refused
+
+_SESSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
+_ORG: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
+_REPO: Final = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
+_UUID: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
+_PATH: Final = re.compile(r"/[^\x00-\x1f\x7f:]{0,1000}")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_BRANCH: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]{1,255}")
+
+
+def session(text: str) -> str:
+    """A session's id: letters, digits and dashes, 8 to 64 of them. Raises Refused."""
+    return _checked(_SESSION, text, "bad_session", "is no session id")
+
+
+def container(session_id: str) -> str:
+    """The name of the session's container: `claude-` and the id's first eight characters."""
+    return f"claude-{session(session_id)[:8]}"
+
+
+def org(text: str) -> str:
+    """An owner's name by GitHub's rule. Raises Refused."""
+    return _checked(_ORG, text, "bad_name", "is no name of a GitHub user or organisation")
+
+
+def repo(text: str) -> str:
+    """A repository's name by GitHub's rule. Raises Refused."""
+    if text in {".", ".."} or text.lower().endswith(".git"):
+        raise Refused("bad_name", f"{text!r} is no name of a GitHub repository.")
+    return _checked(_REPO, text, "bad_name", "is no name of a GitHub repository")
+
+
+def uuid(text: str) -> str:
+    """An id of the agent's session or of a message. Raises Refused."""
+    return _checked(_UUID, text, "bad_id", "is no id")
+
+
+def path(text: str) -> str:
+    """An absolute path that a container can mount (no colon, no control character). Raises Refused."""
+    if ".." in text.split("/"):
+        raise Refused("bad_path", f"{text[:200]!r} leads upwards; name the folder itself.")
+    checked = _checked(_PATH, text, "bad_path", "is no absolute path without colons")
+    return checked.rstrip("/") or "/"
+
+
+def commit(text: str) -> str:
+    """A commit's id as the clone claims it, or nothing when the claim is none."""
+    return text if _COMMIT.fullmatch(text) else ""
+
+
+def branch(text: str) -> str:
+    """A branch's name as the clone claims it, or nothing when the claim is none."""
+    return text if _BRANCH.fullmatch(text) and text.isprintable() else ""
+
+
+def _checked(pattern: re.Pattern[str], text: str, code: str, what: str) -> str:
+    if not pattern.fullmatch(text):
+        raise Refused(code, f"{text[:200]!r} {what}.")
+    return text

@@ -1,0 +1,96 @@
+"""Our scripts as remote commands: how one is quoted, and how its answer is read."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from typing import Final
+
+from attrs import frozen
+
+from sm.core.outcome import Refused, Unreachable
+
+SENTINEL: Final = b"::sm-answer::\n"
+MAX_COMMAND_BYTES: Final = 120_000
+"""A remote command becomes one argument of the login shell; Linux allows 128 KiB for one."""
+MAX_PREAMBLE_BYTES: Final = 1024 * 1024
+"""How much a login profile may print before our answer."""
+MAX_ANSWER_BYTES: Final = 64 * 1024
+
+
+@functools.cache
+def script(name: str) -> str:
+    """The text of one of the bash files beside this module."""
+    return resources.files("sm.vm").joinpath("scripts", f"{name}.sh").read_text(encoding="utf-8")
+
+
+def command(name: str, arguments: Sequence[str | int]) -> str:
+    """The remote command that runs a script through a login shell, everything quoted.
+
+    A login shell, because only there are `ANTHROPIC_API_KEY` and `XDG_RUNTIME_DIR` (OpenSSH, observed).
+    Raises Refused when it would be longer than one argument may be.
+    """
+    text = script("prelude") + script(name)
+    words = [str(argument) for argument in arguments]
+    if any("\0" in word for word in words):
+        raise Refused("bad_argument", "A zero byte cannot be passed to a command on the VM.")
+    line = f"exec bash -lc {shlex.quote(text)} sm {shlex.join(words)}"
+    if len(line.encode()) > MAX_COMMAND_BYTES:
+        raise Refused(
+            "too_long",
+            f"What is to be started on the VM takes over {MAX_COMMAND_BYTES} bytes; shorten the system prompt.",
+        )
+    return line
+
+
+@frozen
+class Answer:
+    """The lines of an answer, each a word and the rest of its line, in order."""
+
+    lines: tuple[tuple[str, str], ...]
+
+    def get(self, word: str, default: str = "") -> str:
+        """The rest of the first line that begins with this word."""
+        return next((rest for name, rest in self.lines if name == word), default)
+
+    def number(self, word: str) -> int:
+        """As `get`, a whole number. Raises Unreachable when it is none: such an answer proves nothing."""
+        text = self.get(word)
+        if not (text.isascii() and text.isdigit()):
+            raise Unreachable(f"The VM's answer has no number {word}.")
+        return int(text)
+
+    def all(self, word: str) -> tuple[str, ...]:
+        """The rest of each line that begins with this word."""
+        return tuple(rest for name, rest in self.lines if name == word)
+
+
+def read_answer(output: bytes, what: str) -> Answer:
+    """Read a script's whole output. Raises Refused for its definite no, Unreachable when it is not complete."""
+    _, found, body = output.partition(SENTINEL)
+    if not found:
+        raise Unreachable(f"The VM gave no answer to {what}; does its login profile end the shell?")
+    lines = body.decode("utf-8", "replace").split("\n")
+    if lines[-2:] != ["done", ""]:
+        raise Unreachable(f"The VM's answer to {what} was cut off.")
+    answer = Answer(tuple(_parted(lines[:-2])))
+    for word, rest in answer.lines:
+        raise_verdict(word, rest)
+    return answer
+
+
+def raise_verdict(word: str, rest: str) -> None:
+    """Raise what a line `refused CODE MESSAGE` or `away MESSAGE` says; another line passes."""
+    if word == "refused":
+        code, _, message = rest.partition(" ")
+        raise Refused(code, message)
+    if word == "away":
+        raise Unreachable(rest)
+
+
+def _parted(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        yield word, rest
