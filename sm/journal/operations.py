@@ -6,13 +6,14 @@ short read; the connection is in autocommit mode between them.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from sm.journal import sql
 from sm.journal.errors import DuplicateKey, Fenced, JournalError
-from sm.journal.hashing import GENESIS, chain_hash, content_hash
+from sm.journal.hashing import GENESIS, canonical_json, chain_hash, content_hash
 from sm.journal.rows import Batch, Claim, Holder, NewEvent, StoredCommand, StoredEvent, StreamSummary
 
 PAGE_ROWS = 1000
@@ -73,7 +74,7 @@ def _chained(connection: sqlite3.Connection, events: tuple[NewEvent, ...]) -> li
                 f"The batch begins or continues with seq {event.seq} where {last_seq} follows:"
                 " somebody else wrote to this journal."
             )
-        content = content_hash(event)
+        content = _checked_content_hash(event)
         previous = chain_hash(previous, event.seq, event.stream, content)
         rows.append(
             (
@@ -91,6 +92,18 @@ def _chained(connection: sqlite3.Connection, events: tuple[NewEvent, ...]) -> li
             )
         )
     return rows
+
+
+def _checked_content_hash(event: NewEvent) -> str:
+    try:
+        canonical = canonical_json(json.loads(event.payload)) == event.payload
+    except ValueError:
+        canonical = False
+    if not canonical:
+        raise JournalError(
+            f"The payload of event {event.seq} ({event.kind}) is not written as canonical JSON."
+        )
+    return content_hash(event)
 
 
 def _duplicates(connection: sqlite3.Connection, batch: Batch) -> list[str]:

@@ -166,8 +166,8 @@ class _Thread(aiosqlite.Connection):
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, iter_chunk_size=64)
         # A process that must end at once does not wait for the thread (0.20 and 0.21 are the thread itself).
-        worker: Thread = getattr(self, "_thread", self)  # pyright: ignore[reportAssignmentType]
-        worker.daemon = True
+        self.worker: Thread = getattr(self, "_thread", self)  # pyright: ignore[reportAttributeAccessIssue]
+        self.worker.daemon = True
 
     async def run(self, work: Callable[[], R]) -> R:
         return await self._execute(work)  # pyright: ignore[reportUnknownMemberType]
@@ -191,7 +191,11 @@ class AioSqliteJournal(SqliteJournal):
         """Open or create a journal. Raises `JournalError`."""
         store = Store(path, read_only=read_only)
         thread = _Thread(store.open)
-        await thread
+        try:
+            await thread
+        except BaseException:
+            await asyncio.to_thread(thread.worker.join)  # it ends by itself, and answers this loop until then
+            raise
         return cls(store, thread, faults)
 
     async def _run(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

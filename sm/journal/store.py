@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
+from sm.core.fold import RULES
 from sm.journal import sql
 from sm.journal.errors import JournalError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RULES = ("1",)
+KNOWN_RULES = (RULES,)
 """The rule versions that this release can fold, the newest last: a new journal begins with that one."""
+
+RULES_NAME = "rules_version"
+"""Where the journal's own rule version stands among the named values."""
 
 MEMORY = ":memory:"
 _ATTEMPTS = 5
@@ -32,7 +36,7 @@ class Store:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, read_only: bool = False, rules: Sequence[str] = RULES
+        self, path: str | os.PathLike[str], *, read_only: bool = False, rules: Sequence[str] = KNOWN_RULES
     ) -> None:
         self.path = None if os.fspath(path) == MEMORY else Path(path).absolute()
         self._read_only = read_only
@@ -105,7 +109,7 @@ class Store:
                 for statement in sql.CREATE.split(";"):
                     if statement.strip():
                         connection.execute(statement)
-                connection.execute(sql.SET_META, ("rules", self._rules[-1]))
+                connection.execute(sql.SET_META, (RULES_NAME, self._rules[-1]))
                 connection.execute(f"PRAGMA user_version = {sql.SCHEMA_VERSION}")
                 connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
             connection.execute("COMMIT")
@@ -197,7 +201,7 @@ class Store:
                 f"The journal {self._name} was written by {age} version of Session Manager (schema {schema},"
                 f" this one reads {sql.SCHEMA_VERSION}): run that version, or begin a new journal."
             )
-        row = connection.execute(sql.META, ("rules",)).fetchone()
+        row = connection.execute(sql.META, (RULES_NAME,)).fetchone()
         if row is None or row[0] not in self._rules:
             named = "none" if row is None else row[0]
             raise JournalError(
