@@ -72,7 +72,7 @@ class _Listener:
                 raise
         finally:
             self._tasks.discard(task)
-            writer.transport.abort() if writer.transport.is_closing() else writer.close()
+            writer.close()
 
 
 class Front:

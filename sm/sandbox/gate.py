@@ -12,6 +12,7 @@ HTTP of a loopback server answers. What is blocked gets no answer at all.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,7 @@ class Gate:
         self._wanted_mode = mode
         self._proxy_port = proxy_port
         self._table: frozenset[str] = frozenset()
+        self._changing = asyncio.Lock()
         self._front = Front(self.ca, names)
         self._network: BoxNetwork | None = None
         self._proxy: Proxy | None = None
@@ -127,8 +129,9 @@ class Gate:
     async def table_changed(self, addresses: frozenset[str]) -> None:
         """Open exactly these addresses: the firewall's applied table. Done when it returns."""
         self._table = addresses
-        if self._network is not None:
-            await self._network.open(addresses)
+        async with self._changing:
+            if self._network is not None:
+                await self._network.open(self._table)
 
     def _write_hosts(self) -> None:
         """Write the file in place: it is mounted by its inode."""

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from sm.sandbox import netns
+from sm.sandbox.faults import Faults
 from sm.sandbox.gate import Gate, Mode
 from sm.sandbox.index import HOSTS, PackageIndex, build_wheel
 from sm.sandbox.names import Names
 from sm.sandbox.netns import NamespaceUnavailableError
+from sm.sandbox.opnsense import OPNsensePeer
 
 ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
 MODES = [
@@ -100,7 +102,9 @@ def opened(gate: Gate, *names: str) -> frozenset[str]:
 
 async def test_pip_times_out_until_pypi_is_in_the_table_and_installs_then(gate: Gate, pip: str) -> None:
     await gate.table_changed(opened(gate, "api.anthropic.com"))
-    status, output, took_s = await inside(gate, pip, "install", "-vv", "--no-cache-dir", "pytest")
+    status, output, took_s = await inside(
+        gate, pip, "install", "-vv", "--force-reinstall", "--no-cache-dir", "pytest"
+    )
     assert status == 1
     assert "timed out" in output
     assert "No matching distribution found for pytest" in output
@@ -113,6 +117,20 @@ async def test_pip_times_out_until_pypi_is_in_the_table_and_installs_then(gate: 
 
     status, output, _ = await inside(gate, str(Path(pip).with_name("pytest")), "--version")
     assert (status, output) == (0, "pytest 8.0.0\n")
+
+
+async def test_the_gate_follows_what_the_firewall_has_applied(gate: Gate) -> None:
+    firewall = OPNsensePeer(Faults(), gate.names, key="key", secret="secret", on_table=gate.table_changed)
+    await firewall.start()
+    try:
+        assert gate.table == opened(gate, "api.anthropic.com")
+        await firewall.actions["opnsense/edit"]({"add": ["example.org"], "apply": False})
+        assert await unanswered(gate, "https://example.org/")
+        await firewall.actions["opnsense/edit"]({"add": []})
+        assert await reached(gate, "https://example.org/")
+        assert await reached(gate, "https://api.anthropic.com/")
+    finally:
+        await firewall.stop()
 
 
 async def test_what_is_not_in_the_table_gets_no_answer_at_all(gate: Gate) -> None:
