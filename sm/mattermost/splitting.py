@@ -46,8 +46,8 @@ def split_message(text: str, limit: int = POST_LIMIT) -> list[str]:
     alone, which no post can hold. `opened` and `closed` are empty except where a code block is longer than a
     post: there the post ends with a line of the block's own fence (on a line of its own), and the next begins with
     the block's opening line, repeated whole with its info string; in between, lines of code are whole unless one alone
-    is longer than a post. A block that fits in a post is in one post. A block whose opening line takes a
-    quarter of the limit or more is cut like any text, and so is one so deep in a list that the list's first lines
+    is longer than a post. A block that fits in a post is in one post. A block whose opening and closing lines take
+    three quarters of the limit is cut like any text, and so is one so deep in a list that the list's first lines
     are needed to see it.
     """
     if limit < 1:
@@ -103,11 +103,8 @@ def _cut(
     if at < held.stop <= end:
         return held.stop, None
     for fence in seen:
-        if (
-            fence.holds(end)
-            and fence.start <= at
-            and len(fence.opening) + len(fence.closing) + 2 <= limit // 2
-        ):
+        added = len(fence.opening) + len(fence.closing) + 2
+        if fence.start <= at and fence.holds(end) and added <= limit * 3 // 4:
             return _break_code(text, max(at, fence.body), end, fence), fence
     return _break(text, at, end, [fence for fence in fences if not fence.holds(end)]), None
 

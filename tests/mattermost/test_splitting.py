@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 
@@ -64,7 +65,7 @@ def articles(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 @given(documents, st.integers(1, 200))
 @example("\r\n" * 30, 1)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_post_is_over_the_limit_and_none_is_blank(text: str, limit: int) -> None:
     for post in split_message(text, limit):
         assert 0 < len(post) <= limit
@@ -72,7 +73,7 @@ def test_no_post_is_over_the_limit_and_none_is_blank(text: str, limit: int) -> N
 
 
 @given(st.one_of(documents, st.text(max_size=300)), st.integers(1, 200))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_the_stretches_joined_are_the_text(text: str, limit: int) -> None:
     whole = wellformed(text)
     found = list(pieces(whole, limit))
@@ -81,11 +82,11 @@ def test_the_stretches_joined_are_the_text(text: str, limit: int) -> None:
 
 
 @given(documents, limits)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_what_is_added_are_fence_lines_and_nothing_else(text: str, limit: int) -> None:
     whole = wellformed(text)
     found = list(pieces(whole, limit))
-    for piece, following in zip(found, [*found[1:], None], strict=True):
+    for piece, following in itertools.zip_longest(found, found[1:]):
         assert bool(piece.closed) == bool(following is not None and following.opened)
         if piece.closed:
             assert FENCE_LINE.fullmatch(piece.closed)
@@ -95,7 +96,7 @@ def test_what_is_added_are_fence_lines_and_nothing_else(text: str, limit: int) -
 
 
 @given(articles(), limits)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_every_post_but_the_last_leaves_no_block_open(article: tuple[str, list[str]], limit: int) -> None:
     for post in split_message(article[0], limit):
         tokens = PARSER.parse(post + "\n\nsentinel")
@@ -104,7 +105,7 @@ def test_every_post_but_the_last_leaves_no_block_open(article: tuple[str, list[s
 
 
 @given(documents, limits)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_in_any_text_no_post_that_is_continued_leaves_a_block_open(text: str, limit: int) -> None:
     for post in split_message(text, limit)[:-1]:
         tokens = PARSER.parse(post + "\n\nsentinel")
@@ -112,7 +113,7 @@ def test_in_any_text_no_post_that_is_continued_leaves_a_block_open(text: str, li
 
 
 @given(articles(), limits)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_block_that_fits_in_a_post_is_in_one_post(article: tuple[str, list[str]], limit: int) -> None:
     text, blocks = article
     posts = split_message(text, limit)
@@ -122,7 +123,7 @@ def test_a_block_that_fits_in_a_post_is_in_one_post(article: tuple[str, list[str
 
 
 @given(fenced(), limits)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_block_longer_than_a_post_is_closed_and_opened_again_between_lines(
     block: tuple[str, str, str], limit: int
 ) -> None:
@@ -141,7 +142,7 @@ def test_a_block_longer_than_a_post_is_closed_and_opened_again_between_lines(
         max_size=80,
     )
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_character_is_cut(text: str) -> None:
     at = 0
     for piece in pieces(text, 20):
