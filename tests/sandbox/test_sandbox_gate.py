@@ -89,7 +89,7 @@ async def reached(gate: Gate, url: str) -> bool:
 
 
 async def unanswered(gate: Gate, url: str) -> bool:
-    return await curl(gate, url, limit_s=0.5) == 28
+    return await curl(gate, url, limit_s=0.3) == 28
 
 
 def ip_netns(*args: str) -> str:
@@ -178,7 +178,7 @@ async def test_the_box_reaches_no_port_of_this_machine(gate: Gate) -> None:
     server = await asyncio.start_server(lambda _reader, _writer: reached.set(), "0.0.0.0", 0)
     port = server.sockets[0].getsockname()[1]
     for address in ("127.0.0.1", netns.BOX_ADDRESS, "192.0.2.1"):
-        assert await curl(gate, f"http://{address}:{port}/", limit_s=0.5) in {7, 28}
+        assert await curl(gate, f"http://{address}:{port}/", limit_s=0.3) in {7, 28}
     assert not reached.is_set()
     server.close()
 
