@@ -1,0 +1,5 @@
+"""`python -m sm` is `sm`."""
+
+from sm.cli import main
+
+main()

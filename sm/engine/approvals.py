@@ -1,0 +1,79 @@
+"""Presses: from a button of ours to a decision in the journal, and the answer to whoever pressed.
+
+The press proves the card (its MAC was checked by the listener). Who pressed is the caller's word only, so the user
+and the membership are looked up over REST.
+"""
+
+from __future__ import annotations
+
+from sm.core import streams
+from sm.core.alias import AliasData, Request
+from sm.core.events import CardPressed
+from sm.core.outcome import Refused, Unreachable
+from sm.engine.writer import Submission, Writer
+from sm.mattermost.client import MattermostClient
+from sm.web.press import Press
+from sm.web.server import PressAnswer
+
+ALREADY = {
+    "applying": "@{user} already chose Approve; the firewall is being changed.",
+    "approved": "Already approved by @{user}.",
+    "denied": "Already denied by @{user}.",
+    "failed": "That did not work. Press Retry on the card to try again.",
+}
+
+
+class Approvals:
+    """Takes presses."""
+
+    def __init__(self, writer: Writer, client: MattermostClient, *, alias: str) -> None:
+        self._writer = writer
+        self._client = client
+        self._stream = streams.alias(alias)
+
+    async def press(self, press: Press) -> PressAnswer:
+        """Commit a press of a member, then answer. The card itself shows what came of it."""
+        refusal = self._refusal(press)
+        if refusal:
+            return PressAnswer(refusal, refused=True)
+        try:
+            user = await self._client.user(press.user_id)
+            member = await self._client.is_member(press.channel_id, press.user_id)
+        except Unreachable:
+            return PressAnswer("I can't ask Mattermost who you are right now. Press again in a moment.")
+        except Refused:
+            member, user = False, None
+        if user is None or not member or user.is_bot or user.deleted:
+            return PressAnswer("Only people who are members of this channel can decide.", refused=True)
+        event = CardPressed(
+            card_id=press.card_id,
+            request_id=press.request_id,
+            action=press.action,
+            channel_id=press.channel_id,
+            post_id=press.post_id,
+            user_id=user.id,
+            user_name=user.username,
+        )
+        key = f"press:{press.post_id}:{press.trigger_id}"
+        outcome = await self._writer.submit(Submission(self._stream, lambda _: event, key))
+        data: AliasData = outcome.state.data
+        return self._answer(event, data.requests.get(press.request_id))
+
+    def _refusal(self, press: Press) -> str:
+        state = self._writer.state(self._stream)
+        if state.name == "quarantined":
+            return "Approvals are closed until an operator has looked at the journal. Nothing was changed."
+        data: AliasData = state.data
+        request = data.requests.get(press.request_id)
+        if request is None or request.card_id != press.card_id or request.channel_id != press.channel_id:
+            return "I don't know this card any more. Nothing was changed."
+        if request.post_id and request.post_id != press.post_id:
+            return "This is not the card that I posted. Nothing was changed."
+        return ""
+
+    def _answer(self, event: CardPressed, request: Request | None) -> PressAnswer:
+        wanted = {"approve": "applying", "deny": "denied"}.get(event.action)
+        if request is None or (request.state == wanted and request.user_id == event.user_id):
+            return PressAnswer()
+        said = ALREADY.get(request.state, "Nothing was changed.")
+        return PressAnswer(said.format(user=request.user_name))

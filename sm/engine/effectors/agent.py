@@ -1,0 +1,104 @@
+"""The VM: the effectors that prepare repositories and start, feed, probe and stop agents."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sm.core.commands import AppendLine, PrepareRepository, ProbeMessage, StartAgent, StopAgent
+from sm.core.events import (
+    AgentStarted,
+    AgentStartFailed,
+    AgentStopped,
+    AppendRefused,
+    Event,
+    LineAppended,
+    MessageProbed,
+    RepositoryPrepared,
+    RepositoryPrepareFailed,
+)
+from sm.core.outcome import Refused
+from sm.engine.dispatch import Job
+from sm.engine.fenced_vm import FencedVm
+from sm.engine.wording import SYSTEM_PROMPT
+from sm.vm.client import LengthMismatch, StartSpec
+
+MAX_DETAIL = 1000
+
+
+class AgentEffectors:
+    """What the fold asks of the VM. Each step takes our epoch there and is refused under an older one."""
+
+    def __init__(self, vm: FencedVm) -> None:
+        self._vm = vm
+
+    async def prepare_repository(self, job: Job) -> Event:
+        """Check the VM, then make mirror and main clone or find them whole."""
+        command = cast("PrepareRepository", job.command)
+        try:
+            vm = await self._vm.ready(command.session_id)
+            await vm.check(command.session_id)
+            made = await vm.prepare_main_clone(
+                session_id=command.session_id, org=command.org, repo=command.repo, epoch=self._vm.epoch
+            )
+        except Refused as refusal:
+            return RepositoryPrepareFailed(refusal.code, str(refusal)[:MAX_DETAIL])
+        return RepositoryPrepared(made.path, made.branch, made.head, made.mirror, made.created)
+
+    async def start(self, job: Job) -> Event:
+        """Start a generation; finding it started is as good."""
+        command = cast("StartAgent", job.command)
+        spec = StartSpec(
+            session_id=command.session_id,
+            generation=command.generation,
+            workspace=command.workspace,
+            mirror=command.mirror,
+            agent_session_id=command.agent_session_id,
+            resume=command.resume,
+            system_prompt=SYSTEM_PROMPT,
+            permission_mode=command.permission_mode,
+            first_line=command.line,
+        )
+        try:
+            vm = await self._vm.ready(command.session_id)
+            started = await vm.start_generation(spec, self._vm.epoch)
+        except Refused as refusal:
+            return AgentStartFailed(command.generation, refusal.code, str(refusal)[:MAX_DETAIL])
+        return AgentStarted(command.generation, started.container_id)
+
+    async def append(self, job: Job) -> Event:
+        """Compare and append: harmless when it was done before."""
+        command = cast("AppendLine", job.command)
+        try:
+            vm = await self._vm.ready(command.session_id)
+            result = await vm.append(
+                session_id=command.session_id,
+                generation=command.generation,
+                expected=command.expected,
+                line=command.line.encode("ascii"),
+                epoch=self._vm.epoch,
+            )
+        except Refused:
+            return AppendRefused(command.generation, command.expected, -1)
+        if isinstance(result, LengthMismatch):
+            return AppendRefused(command.generation, command.expected, result.length)
+        return LineAppended(command.generation, result.length)
+
+    async def stop(self, job: Job) -> Event:
+        """Stop and remove the container; finding it gone is as good."""
+        command = cast("StopAgent", job.command)
+        try:
+            vm = await self._vm.ready(command.session_id)
+            status = await vm.stop_generation(command.session_id, command.generation, self._vm.epoch)
+        except Refused as refusal:
+            return AgentStopped(command.generation, refusal.code, str(refusal)[:MAX_DETAIL])
+        return AgentStopped(command.generation, status.meaning, status.exit)
+
+    async def probe(self, job: Job) -> Event:
+        """Look for a message in the agent's own transcript."""
+        command = cast("ProbeMessage", job.command)
+        try:
+            vm = await self._vm.ready(command.session_id)
+            found = await vm.transcript_has(command.session_id, command.generation, command.uuid)
+        except Refused:
+            found = None
+        return MessageProbed(command.generation, command.uuid, found)

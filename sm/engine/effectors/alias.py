@@ -1,0 +1,53 @@
+"""The firewall: the effectors that save the alias and have OPNsense apply it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from sm.core.commands import ApplyAlias, SaveAlias
+from sm.core.events import AliasApplied, AliasFailed, AliasSaved, Event
+from sm.core.outcome import Refused
+from sm.engine.dispatch import Job
+from sm.opnsense.client import OPNsenseClient
+
+MAX_DETAIL = 500
+
+
+class AliasEffectors:
+    """What the fold asks of OPNsense. Both read first, so that doing them twice writes once."""
+
+    def __init__(self, client: OPNsenseClient, *, still_ours: Callable[[], Awaitable[None]]) -> None:
+        self._client = client
+        self._still_ours = still_ours
+
+    async def save(self, job: Job) -> Event:
+        """Write the domain into the alias and read it back."""
+        command = cast("SaveAlias", job.command)
+        try:
+            saved = await self._client.save(add=[command.domain], before_write=self._still_ours)
+        except Refused as refusal:
+            return AliasFailed(
+                command.request_id, command.domain, "save", refusal.code, str(refusal)[:MAX_DETAIL]
+            )
+        return AliasSaved(
+            request_id=command.request_id,
+            domain=command.domain,
+            changed=saved.changed,
+            before=saved.before,
+            after=saved.after,
+            table_before=saved.table_before,
+        )
+
+    async def apply(self, job: Job) -> Event:
+        """Reconfigure, and see that the table changed."""
+        command = cast("ApplyAlias", job.command)
+        try:
+            applied = await self._client.apply(
+                [command.domain], command.table_before, before_write=self._still_ours
+            )
+        except Refused as refusal:
+            return AliasFailed(
+                command.request_id, command.domain, "apply", refusal.code, str(refusal)[:MAX_DETAIL]
+            )
+        return AliasApplied(command.request_id, command.domain, applied.resolved, applied.table)

@@ -1,0 +1,40 @@
+"""Who the bot is: asked of Mattermost once it answers; nothing but the chat waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from sm.core.outcome import Refused, Unreachable
+from sm.engine.clock import Clock
+from sm.mattermost.client import MattermostClient, User
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 2.0
+REFUSED_RETRY_S = 15.0
+
+
+class Identity:
+    """The bot's own user; `get` waits until Mattermost has told it."""
+
+    def __init__(self, client: MattermostClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._user: User | None = None
+
+    async def get(self) -> User:
+        """The bot's user, with its real name."""
+        async with self._lock:
+            while self._user is None:
+                try:
+                    self._user = await self._client.me()
+                except Unreachable as error:
+                    log.warning("Mattermost does not answer yet", error=str(error))
+                    await self._clock.sleep(max(RETRY_S, min(error.retry_after_s or 0.0, 60.0)))
+                except Refused as error:
+                    log.error("Mattermost refuses the bot: check SM_MATTERMOST_TOKEN", error=str(error))
+                    await self._clock.sleep(REFUSED_RETRY_S)
+            return self._user
