@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import structlog
 from cyclopts import App, Parameter
@@ -73,7 +73,7 @@ def config() -> None:
 def _log_to_stderr(masker: Masker) -> None:
     """One line an event; whatever a line would hold of a secret is masked."""
 
-    def mask(_: object, __: str, line: str) -> str:
+    def mask(_: object, __: str, line: Any) -> str:
         return masker.mask_text(line)[0]
 
     structlog.configure(

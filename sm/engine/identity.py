@@ -35,6 +35,6 @@ class Identity:
                     log.warning("Mattermost does not answer yet", error=str(error))
                     await self._clock.sleep(max(RETRY_S, min(error.retry_after_s or 0.0, 60.0)))
                 except Refused as error:
-                    log.error("Mattermost refuses the bot: check SM_MATTERMOST_TOKEN", error=str(error))
+                    log.warning("Mattermost refuses the bot: check SM_MATTERMOST_TOKEN", error=str(error))
                     await self._clock.sleep(REFUSED_RETRY_S)
             return self._user
