@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from typing import cast
+from typing import Protocol, cast
 
 import asyncssh
 from asyncssh.constants import EXTENDED_DATA_STDERR, OPEN_CONNECT_FAILED
@@ -22,6 +22,12 @@ from sm.sandbox.faults import Faults
 MAX_SESSIONS = 10
 _CHUNK_BYTES = 1 << 15
 _CUT_AFTER_BYTES = 7
+
+
+class _CreateChannel(Protocol):
+    """What asyncssh's types do not say: without an encoding a channel carries bytes."""
+
+    def __call__(self, *, encoding: None) -> asyncssh.SSHServerChannel[bytes]: ...
 
 
 @frozen
@@ -69,9 +75,8 @@ class Server(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(OPEN_CONNECT_FAILED, "open failed")
         session = Session(self._login, self)
         self.sessions.add(session)
-        return cast(
-            "asyncssh.SSHServerChannel[bytes]", self.connection.create_server_channel(encoding=None)
-        ), session  # pyright: ignore[reportUnknownMemberType] - bytes, since the encoding is None
+        create = cast("_CreateChannel", self.connection.create_server_channel)  # pyright: ignore[reportUnknownMemberType]
+        return create(encoding=None), session
 
 
 class Session(asyncssh.SSHServerSession[bytes]):
