@@ -71,7 +71,7 @@ class Batch:
 
 @frozen
 class StreamSummary:
-    """One stream of the journal: where it begins and ends, how many events it has, its state now."""
+    """One stream of the journal: where it begins and ends, how many events it has, its state and since when."""
 
     stream: str
     first_seq: int
@@ -80,6 +80,7 @@ class StreamSummary:
     first_at_ms: int
     last_at_ms: int
     state: str
+    state_since_ms: int
 
 
 @frozen

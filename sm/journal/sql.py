@@ -102,7 +102,12 @@ SELECT c.id, c.stream, c.seq, c."index", c.kind, c.version, c.payload, c.lane, c
 FROM outbox AS o JOIN commands AS c ON c.id = o.command ORDER BY o.seq, o."index"
 """
 STREAMS = """
-SELECT s.stream, s.first_seq, s.last_seq, s.events, f.recorded_at_ms, l.recorded_at_ms, l.state_after
+SELECT s.stream, s.first_seq, s.last_seq, s.events, f.recorded_at_ms, l.recorded_at_ms, l.state_after,
+       (SELECT e.recorded_at_ms FROM events AS e
+        WHERE e.stream = s.stream AND e.seq > coalesce(
+            (SELECT d.seq FROM events AS d
+             WHERE d.stream = s.stream AND d.state_after <> l.state_after ORDER BY d.seq DESC LIMIT 1), 0)
+        ORDER BY e.seq LIMIT 1)
 FROM (SELECT stream, min(seq) AS first_seq, max(seq) AS last_seq, count(*) AS events
       FROM events GROUP BY stream) AS s
 JOIN events AS f ON f.seq = s.first_seq JOIN events AS l ON l.seq = s.last_seq

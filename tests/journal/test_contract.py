@@ -8,6 +8,7 @@ import sqlite3
 import stat
 
 import pytest
+from attrs import evolve
 
 from sm.journal import operations
 from sm.journal.claim import this_process
@@ -139,10 +140,13 @@ async def test_a_command_may_be_settled_in_the_batch_that_records_it(journal):
 
 
 async def test_streams_are_summed_up(journal):
-    await journal.append(1, batch(new_event(1), new_event(2, stream="channel:c"), new_event(3)))
+    stopped = [evolve(new_event(seq), state_after="stopped") for seq in (3, 4)]
+    await journal.append(1, batch(new_event(1), new_event(2, stream="channel:c"), *stopped))
     first, second = await journal.streams()
-    assert (first.stream, first.first_seq, first.last_seq, first.events) == ("session:a", 1, 3, 2)
-    assert (first.first_at_ms, first.last_at_ms, first.state) == (1_001, 1_003, "ready")
+    assert (first.stream, first.first_seq, first.last_seq, first.events) == ("session:a", 1, 4, 3)
+    assert (first.first_at_ms, first.last_at_ms) == (1_001, 1_004)
+    assert (first.state, first.state_since_ms) == ("stopped", 1_003)
+    assert second.state_since_ms == 1_002
     assert second.stream == "channel:c"
 
 
