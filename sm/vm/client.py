@@ -226,6 +226,7 @@ class Vm:
                     output += chunk
                     if len(output) > MAX_PREAMBLE_BYTES + MAX_ANSWER_BYTES:
                         raise Unreachable(f"The VM printed too much around its answer to {name}.")
+                await process.wait_closed()
         except TimeoutError as error:
             raise Unreachable(f"{self._settings.host} did not finish {name} in {limit_s:.0f} s.") from error
         return read_answer(bytes(output), name)

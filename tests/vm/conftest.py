@@ -34,6 +34,18 @@ async def until(condition, what, seconds=20.0):
         await asyncio.sleep(0.02)
 
 
+async def _copy(source, target, *, close=False):
+    """What a pipe of sshd does: a reader that is gone ends it, quietly."""
+    with contextlib.suppress(asyncssh.Error, OSError):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    if close:
+        target.close()
+    elif hasattr(source, "_transport"):
+        source._transport.close()
+
+
 class Peer:
     """The VM as a test sees it: its folders, its SSH server, and what can be done to both."""
 
@@ -116,11 +128,11 @@ class Peer:
                 "bash", "-c", process.command, cwd=self.home, env={"HOME": str(self.home), "PATH": "/usr/bin:/bin"},
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
-            await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+            feeding = asyncio.create_task(_copy(process.stdin, child.stdin, close=True))
+            await asyncio.gather(_copy(child.stdout, process.stdout), _copy(child.stderr, process.stderr))
             code = await child.wait()
-            with contextlib.suppress(asyncssh.Error, OSError):
-                await process.stdout.drain()
-                process.exit(code) if code >= 0 else process.exit_with_signal("KILL")
+            process.exit(code) if code >= 0 else process.exit_with_signal("KILL")
+            await feeding
         finally:
             server.open -= 1
 

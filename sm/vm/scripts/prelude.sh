@@ -53,7 +53,7 @@ is_held() { ! flock -n -s "$1" true 8>&-; } # a shared probe: two probes never t
 
 # What stands in one generation's folder, one fact a line.
 report() {
-  local d=$1 lock=absent cid='' box=none
+  local d=$1 lock=absent cid='' box=none ended=''
   [ -d "$d" ] || { [ -d "${d%/*/*}" ] || away "The sessions folder ${d%/*/*} is not there on the VM."; say lock absent; return; }
   if [ -e "$d/alive" ]; then if is_held "$d/alive"; then lock=held; else lock=free; fi; fi
   [ -s "$d/cid" ] && cid=$(head -c 128 "$d/cid")
@@ -61,7 +61,8 @@ report() {
   say lock "$lock"
   say cid "$cid"
   say container "$box"
-  say exit "$([ -s "$d/exit" ] && head -c 300 "$d/exit" | one_line)"
+  [ -s "$d/exit" ] && ended=$(head -c 300 "$d/exit")
+  say exit "$(printf '%s' "$ended" | one_line)"
   say in "$(size "$d/in")"
   say out "$(size "$d/out")"
 }
