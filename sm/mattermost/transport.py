@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -24,6 +25,9 @@ RATE_LIMIT_ATTEMPTS = 5
 MAX_RATE_LIMIT_WAIT_S = 30.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_REASON = 300
+
+#: An escaped NUL; the other branch eats escaped backslashes, so that what follows one is not taken for an escape.
+_NUL = re.compile(r"\\\\|\\u0000")
 
 #: Error ids that deserve a word of their own; any other 4xx takes the word of its status.
 _CODES = {
@@ -103,7 +107,7 @@ class Transport:
         headers = dict(self._headers)
         data: bytes | None = None
         if body is not None:
-            data = wellformed(json.dumps(body, ensure_ascii=False, allow_nan=False)).encode()
+            data = encode(body)
             headers["Content-Type"] = "application/json"
         url = self._api.joinpath(*segments)
         try:
@@ -223,6 +227,12 @@ def describe(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
         return f"{type(error).__name__}, status {error.status}"
     return type(error).__name__
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """JSON that Mattermost's database can hold: valid UTF-8, and no NUL in any text (it would be a 500 each time)."""
+    text = wellformed(json.dumps(body, ensure_ascii=False, allow_nan=False))
+    return _NUL.sub(lambda found: found.group() if found.group() == r"\\" else "\ufffd", text).encode()
 
 
 def printable(text: str, limit: int) -> str:

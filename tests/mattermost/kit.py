@@ -76,10 +76,18 @@ class Waits:
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self._more = asyncio.Event()
 
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
+        self._more.set()
         await asyncio.sleep(0)
+
+    async def reach(self, count: int) -> None:
+        """Until so many waits were asked for."""
+        while len(self.seconds) < count:
+            self._more.clear()
+            await self._more.wait()
 
 
 @asynccontextmanager

@@ -72,15 +72,15 @@ async def test_a_post_carries_message_props_and_pending_id(client: MattermostCli
     post = await client.create_post(
         CHANNEL,
         "h\ud83d\u00e9llo\x00",
-        props={"sm_command": "c", "x": "\udc00"},
+        props={"sm_command": "c", "x": "\udc00", "y": "\\u0000"},
         pending_post_id="p",
         root_id=JAMES,
     )
     assert post.props == {"a": 1}
     assert script.body() == {
         "channel_id": CHANNEL,
-        "message": "h\ufffd\u00e9llo\x00",
-        "props": {"sm_command": "c", "x": "\ufffd"},
+        "message": "h\ufffd\u00e9llo\ufffd",
+        "props": {"sm_command": "c", "x": "\ufffd", "y": "\\u0000"},
         "pending_post_id": "p",
         "root_id": JAMES,
     }
