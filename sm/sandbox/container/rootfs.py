@@ -27,14 +27,14 @@ def enter(engine: Engine, record: Record, root: Path) -> None:
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", str(root), "tmpfs", options="mode=755")
     _system(root)
-    for path in engine.visible:
-        if Path(path).exists():
-            _bind(path, root, path, read_only=True)
     hidden = _inside(root, engine.state)
-    if hidden.exists() and not (root / engine.state.lstrip("/")).is_symlink():
-        _hide(engine, root, hidden)
+    if hidden.exists():
+        kernel.mount("tmpfs", str(hidden), "tmpfs", options="mode=755")
     for spec in _tmpfs(record):
         _mount_tmpfs(root, spec)
+    for path in engine.visible:  # after the empty places: the image itself may lie below /tmp on the host
+        if Path(path).exists():
+            _bind(path, root, path, read_only=True)
     for mount in sorted(record.mounts, key=lambda mount: mount.target.count("/")):
         _bind(mount.source, root, mount.target, read_only=mount.read_only)
     if engine.hosts_file and (root / "etc/hosts").exists():
@@ -65,13 +65,6 @@ def _system(root: Path) -> None:
         )
     except OSError:
         kernel.bind("/proc", str(root / "proc"), read_only=False)  # where a part of the host's own is masked
-
-
-def _hide(engine: Engine, root: Path, hidden: Path) -> None:
-    kernel.mount("tmpfs", str(hidden), "tmpfs", options="mode=755")
-    for path in engine.visible:
-        if Path(path).exists() and Path(path).is_relative_to(engine.state):
-            _bind(path, root, path, read_only=True)
 
 
 def _tmpfs(record: Record) -> list[str]:
