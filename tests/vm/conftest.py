@@ -71,7 +71,10 @@ class Peer:
         self.server: asyncssh.SSHAcceptor | None = None
         self.vms: list[Vm] = []
         for name in ("podman", "docker"):
-            self.tool(name, f'exec {shlex.quote(sys.executable)} -S {shlex.quote(str(HERE / "fake_podman.py"))} "$@"')
+            self.tool(
+                name,
+                f'exec {shlex.quote(sys.executable)} -S {shlex.quote(str(HERE / "fake_podman.py"))} "$@"',
+            )
         self.tool("claude", f'exec bash {shlex.quote(str(HERE / "fake_claude.sh"))} "$@"')
         (self.state / "images").write_text("claude-code:latest\n")
         (self.state / "networks").write_text("isolated\n")
@@ -176,9 +179,10 @@ class Peer:
         """The pump's process id: the bash that works in the generation's folder and is a session's leader."""
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if os.readlink(path / "cwd") == str(self.generation(number)) and os.getsid(int(path.name)) == int(path.name):
-                    if b"/pump\0" in (path / "cmdline").read_bytes():
-                        return int(path.name)
+                leads = os.getsid(int(path.name)) == int(path.name)
+                here = os.readlink(path / "cwd") == str(self.generation(number))
+                if leads and here and b"/pump\0" in (path / "cmdline").read_bytes():
+                    return int(path.name)
         return 0
 
     def kill_everything(self) -> None:

@@ -52,7 +52,7 @@ def load(key):
             if record["status"] == "running" and not alive(record["pid"]):
                 record.update(status="exited", exit=137)
             return record
-    fail(125, f'Error: no such object: "{key}"')
+    return fail(125, f'Error: no such object: "{key}"')
 
 
 def run(words):
@@ -88,7 +88,14 @@ def run(words):
         fail(125, f"Error: container id file exists: {cidfile}")
     if any(r["name"] == name for r in records()):
         fail(125, f'Error: the container name "{name}" is already in use')
-    record = {"id": uuid.uuid4().hex * 2, "name": name, "labels": labels, "status": "created", "exit": 0, "pid": 0}
+    record = {
+        "id": uuid.uuid4().hex * 2,
+        "name": name,
+        "labels": labels,
+        "status": "created",
+        "exit": 0,
+        "pid": 0,
+    }
     save(record)
     if cidfile:
         Path(cidfile).write_text(record["id"])

@@ -109,7 +109,9 @@ async def test_the_next_generation_stops_and_removes_the_older_one_by_id(peer, s
 
 
 async def test_a_strangers_container_of_that_name_is_left_alone(peer, vm):
-    peer.shell("podman run --name claude-0a1b2c3d --label sm.session=other --label sm.generation=1 claude-code:latest true")
+    peer.shell(
+        "podman run --name claude-0a1b2c3d --label sm.session=other --label sm.generation=1 claude-code:latest true"
+    )
     with pytest.raises(Refused) as refused:
         await vm.start_generation(spec(peer), 1)
     assert refused.value.code == "name_taken"

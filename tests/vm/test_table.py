@@ -16,7 +16,10 @@ from .conftest import SESSION, spec, until
 
 def test_every_combination_has_a_meaning():
     for lock, exit_text, cid, box in itertools.product(
-        ("held", "free", "absent"), ("", "0 0"), ("", "c1"), ("running", "created", "exited", "none", "failed", "odd")
+        ("held", "free", "absent"),
+        ("", "0 0"),
+        ("", "c1"),
+        ("running", "created", "exited", "none", "failed", "odd"),
     ):
         meaning = meaning_of(lock, exit_text, cid, box)
         assert (meaning == "unknown") == (box in {"failed", "odd"})

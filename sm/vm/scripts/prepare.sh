@@ -43,6 +43,7 @@ box() { # ARGUMENT…: a container that sees the mirror and one folder, and no n
 
 for path in "$m" "$w" "$part" "$made"; do folder "${path%/*}"; done
 hold "$m." "$epoch" 60
+trap 'rm -f -- "$part.err"' EXIT
 as_user
 
 fresh=1
@@ -60,7 +61,6 @@ if ! [ -f "$m/HEAD" ]; then
   head=$(sed -n 's/^ref: \(refs\/heads\/[^[:space:]]*\)[[:space:]]HEAD$/\1/p' <<<"$heads" | head -n 1)
   [ -z "$head" ] || hg "$m.part" 20 symbolic-ref HEAD "$head" || git_said $? "its default branch could not be set"
   hg "$m.part" 20 config remote.origin.url "$url" || git_said $? "its address could not be stored"
-  rm -f -- "$part.err"
   mv -T -- "$m.part" "$m" || refuse path_taken "At $m on the VM there is something that is no mirror; move it away."
 fi
 
@@ -83,7 +83,6 @@ else
   text=$(box --read-only -v "$w:/workspace:ro" -w /workspace "$image" \
     sh -c 'git symbolic-ref -q --short HEAD || echo; git rev-parse -q --verify HEAD || echo' 2>"$part.err" | head -c 1000) ||
     refuse clone_unreadable "The clone $w cannot be read: $(masked "$(tail -c 2000 "$part.err")")"
-  rm -f -- "$part.err"
   { read -r branch; read -r head; } <<<"$text"
 fi
 say path "$w"

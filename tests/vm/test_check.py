@@ -1,0 +1,80 @@
+"""What a session needs of the VM: each missing thing is named with the command that mends it."""
+
+import pytest
+
+from sm.core.outcome import Refused
+
+from .conftest import SESSION
+
+
+async def missing(vm):
+    with pytest.raises(Refused) as caught:
+        await vm.check(SESSION)
+    return caught.value.code, str(caught.value)
+
+
+@pytest.mark.parametrize("runtime", ["podman", "docker"])
+async def test_a_vm_with_everything_passes(peer, runtime):
+    await peer.vm(runtime=runtime).check(SESSION)
+
+
+@pytest.mark.parametrize("runtime", ["podman", "docker"])
+async def test_a_missing_image_is_named_with_its_command(peer, runtime):
+    code, text = await missing(peer.vm(image="other:2", runtime=runtime))
+    assert code == "image_missing"
+    assert f"{runtime} build -t other:2" in text
+
+
+@pytest.mark.parametrize("runtime", ["podman", "docker"])
+async def test_a_missing_network_is_named_with_its_command(peer, runtime):
+    code, text = await missing(peer.vm(network="closed", runtime=runtime))
+    assert code == "network_missing"
+    assert f"{runtime} network create closed" in text
+
+
+async def test_a_missing_runtime_is_named(peer, vm):
+    (peer.bin / "podman").unlink()
+    code, text = await missing(vm)
+    assert code == "runtime_missing"
+    assert "apt-get install podman" in text
+
+
+async def test_a_runtime_that_does_not_work_is_quoted(peer, vm):
+    peer.tool("podman", "echo 'cannot set up namespace' >&2; exit 125")
+    code, text = await missing(vm)
+    assert code == "runtime_failed"
+    assert "cannot set up namespace" in text
+
+
+async def test_a_missing_api_key_is_named(peer, vm):
+    peer.write_profile(key="")
+    code, text = await missing(vm)
+    assert code == "api_key_missing"
+    assert "ANTHROPIC_API_KEY" in text
+
+
+@pytest.mark.parametrize(("linger", "code"), [("yes", None), ("no", "no_linger")])
+async def test_rootless_containers_need_linger(peer, vm, linger, code):
+    peer.tool("id", "case $1 in -u) echo 1000;; *) echo claude;; esac")
+    peer.tool("loginctl", f"echo {linger}")
+    if code is None:
+        await vm.check(SESSION)
+    else:
+        found, text = await missing(vm)
+        assert found == code
+        assert "sudo loginctl enable-linger claude" in text
+
+
+async def test_a_folder_that_cannot_be_made_is_named(peer):
+    (peer.folder / "file").touch()
+    code, text = await missing(peer.vm(sessions=str(peer.folder / "file" / "sessions")))
+    assert code == "path_not_writable"
+    assert "sudo install -d" in text
+
+
+async def test_everything_missing_is_said_at_once(peer):
+    peer.write_profile(key="")
+    code, text = await missing(peer.vm(image="other:2", network="closed"))
+    assert code == "api_key_missing"
+    assert "other:2" in text
+    assert "closed" in text
