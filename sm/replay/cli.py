@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import logging
 import os
 import sys
 from pathlib import Path
@@ -69,11 +71,14 @@ async def _answer(path: Path, question: str, session: str | None) -> int:
 
 def main() -> None:
     """Run the command and end the process with its status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets each line
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run the command; answer its exit status."""
+    logging.getLogger("transitions").setLevel(logging.ERROR)  # it warns of each pair that the tables ignore
     try:
         status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()

@@ -52,12 +52,11 @@ def _line(row: StoredEvent, before: str, caused: Sequence[StoredCommand]) -> str
         said = summary(decode_event(row.kind, row.version, row.payload))
     except JournalError:
         said = f"(version {row.version}: this program can't read it)"
-    moved = before if row.state_after == before else f"{before} → {row.state_after}"
     effects = "; ".join(_effect(command) for command in caused)
     return (
         f"{row.seq:>6}  {utc(row.recorded_at_ms)}  {printable(row.kind)}"
         + (f": {said}" if said else "")
-        + f"  [{printable(moved)}]"
+        + f"  [{printable(before)} → {printable(row.state_after)}]"
         + (f"  ⇒ {effects}" if effects else "")
     )
 

@@ -87,8 +87,8 @@ def _stream_lines(report: StreamReport) -> Iterator[str]:
 async def verify(journal: Journal, stream: str | None = None) -> Report:
     """Verify the whole journal, or its chain and one stream. Raises `JournalError` when it can't be read."""
     refold = _Refold(journal, stream)
-    waiting = {command.id for command in await journal.outstanding()}
     last_seq = await journal.last_seq()
+    refold.take_outbox(await journal.outstanding(), last_seq)
     after = 0
     async for page in journal.read():
         refold.report.chain.feed(page)
@@ -96,9 +96,9 @@ async def verify(journal: Journal, stream: str | None = None) -> Report:
         if mine:
             commands = await commands_of(journal, mine, stream=stream, after=after)
             await refold.take(mine, commands)
-            for row in (command for several in commands.values() for command in several):
-                refold.check_outbox(row, waiting, last_seq)
             after = mine[-1].seq
+    if stream is None:
+        await refold.take_rest(after)
     return refold.report
 
 
@@ -109,6 +109,9 @@ class _Refold:
         self._journal = journal
         self.report = Report()
         self._states: dict[str, StreamState] = {}
+        self._only = stream
+        self._waiting: frozenset[str] = frozenset()
+        self._waiting_seq = 0
         if stream is not None:
             self.report.streams[stream] = StreamReport(stream)
 
@@ -127,9 +130,11 @@ class _Refold:
                 self._compare_state(row, folded, report)
                 self._compare_commands(row, folded, recorded, report)
                 await self._compare_notices(row, folded, report)
+            for command in recorded:
+                self._compare_outbox(command, report)
         known = {row.seq for row in page}
         for row in (several[0] for seq, several in commands.items() if seq not in known):
-            _problem(self._of(row.stream), f"command {row.id} names event {row.seq}, which is not recorded")
+            _problem(self._of(row.stream), _orphan(row))
 
     def _fold(self, row: StoredEvent, report: StreamReport) -> Folded | None:
         """Answer what the event makes of its stream; None when that can't be told."""
@@ -202,13 +207,38 @@ class _Refold:
         elif (found.version, found.payload) != (version, payload):
             _keep(report, report.notes, f"{name} ({kind}) was recorded with another payload")
 
-    def check_outbox(self, row: StoredCommand, waiting: set[str], last_seq: int) -> None:
-        """Hold a command against the outbox, which was read before it: what is unsettled now was so then."""
-        report = self._of(row.stream)
-        if row.settled_by is None and row.seq <= last_seq and row.id not in waiting:
-            _problem(report, f"command {row.id} has no reported outcome and is not in the outbox")
-        if row.settled_by is not None and row.settled_by < row.seq:
-            _problem(report, f"command {row.id} is reported by event {row.settled_by}, which is older")
+    def take_outbox(self, outstanding: Sequence[StoredCommand], last_seq: int) -> None:
+        """Take the outbox, read when the journal had come to `last_seq` at least, and before its commands are read."""
+        self._waiting = frozenset(command.id for command in outstanding)
+        self._waiting_seq = last_seq
+        for command in outstanding:
+            if command.settled_by is not None and self._only in (None, command.stream):
+                _problem(
+                    self._of(command.stream),
+                    f"command {command.id} is in the outbox, but event {command.settled_by} reported its outcome",
+                )
+
+    def _compare_outbox(self, command: StoredCommand, report: StreamReport) -> None:
+        """What has no outcome now had none before, when the outbox was read."""
+        if command.settled_by is None:
+            if command.seq <= self._waiting_seq and command.id not in self._waiting:
+                _problem(report, f"command {command.id} has no reported outcome and is not in the outbox")
+        elif command.settled_by < command.seq:
+            _problem(
+                report, f"command {command.id} is reported by event {command.settled_by}, which is older"
+            )
+
+    async def take_rest(self, after: int) -> None:
+        """Look for commands behind the last event. Both come in one transaction, so there can be none."""
+        rest = [command async for page in self._journal.commands(after_seq=after) for command in page]
+        last_seq = await self._journal.last_seq()
+        for command in rest:
+            if command.seq > last_seq:
+                _problem(self._of(command.stream), _orphan(command))
+
+
+def _orphan(command: StoredCommand) -> str:
+    return f"command {command.id} names event {command.seq}, which is not recorded"
 
 
 def notice_key(seq: int, index: int) -> str:

@@ -14,6 +14,7 @@ from sm.journal import operations
 from sm.journal.claim import this_process
 from sm.journal.errors import DuplicateKey, Fenced, JournalError
 from sm.journal.hashing import verify_chain
+from sm.journal.sqlite import InlineSqliteJournal, open_journal
 
 from .conftest import all_commands, all_events, batch, new_command, new_event
 
@@ -253,3 +254,16 @@ async def test_a_file_that_others_could_read_is_closed_to_them(opener, path):
     path.chmod(0o644)
     await opener(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_journal_in_memory_serves_a_simulation():
+    async with InlineSqliteJournal.open(":memory:") as journal:
+        await journal.claim(this_process())
+        await journal.append(1, batch(new_event(1)))
+        assert await journal.last_seq() == 1
+        assert journal.path is None
+
+
+async def test_opening_for_production_takes_a_text_or_a_path(path):
+    async with await open_journal(str(path)) as journal:
+        assert journal.path == path
