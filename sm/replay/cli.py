@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -71,8 +71,8 @@ async def _answer(path: Path, question: str, session: str | None) -> int:
 
 def main() -> None:
     """Run the command and end the process with its status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets each line
+    stdout = cast("io.TextIOWrapper[Any]", sys.stdout)
+    stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets each line
     sys.exit(run(sys.argv[1:]))
 
 
