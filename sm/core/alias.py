@@ -17,6 +17,7 @@ from sm.core.events import (
     AliasApplied,
     AliasFailed,
     AliasSaved,
+    CardFailed,
     CardPosted,
     CardPressed,
     Event,
@@ -91,17 +92,15 @@ class AliasStep(Step[AliasData]):
         elif sum(r.state == "pending" for r in mine) >= MAX_PENDING:
             self.refuse_request("too_many")
         else:
-            request = evolve(request, card_id=f"c{self.seq}")
-            self.put(request)
-            self.issue(
-                PostCard(
-                    request.card_id,
-                    request.request_id,
-                    request.channel_id,
-                    request.session_id,
-                    request.domain,
-                )
-            )
+            self.put(self.with_card(request))
+
+    def with_card(self, request: Request) -> Request:
+        """Post a card that asks for the domain."""
+        card_id = f"c{self.seq}"
+        self.issue(
+            PostCard(card_id, request.request_id, request.channel_id, request.session_id, request.domain)
+        )
+        return evolve(request, card_id=card_id)
 
     def refuse_request(self, code: str = "") -> None:
         """No card; the agent hears why."""
@@ -117,6 +116,12 @@ class AliasStep(Step[AliasData]):
         if request is not None:
             self.put(evolve(request, post_id=event.post_id))
             self.show(request.request_id)
+
+    def take_card_failed(self) -> None:
+        """A card that nobody sees cannot be pressed: the agent goes on without."""
+        request = self.data.of_card(cast("CardFailed", self.event).card_id)
+        if request is not None and not request.post_id:
+            self.step(request, "cardless")
 
     def take_press(self) -> None:
         """One decision, whatever the number of presses: a pair without a row is ignored."""
@@ -241,8 +246,16 @@ class RequestStep:
         request = self.request
         self._tell(NetworkDenied(request.request_id, request.domain, request.user_name))
 
+    def tell_cardless(self) -> None:
+        """Nobody could be asked."""
+        request, event = self.request, cast("CardFailed", self.alias.event)
+        reason = f"nobody could be asked, Mattermost refuses the card ({event.code})"
+        self._tell(NetworkDenied(request.request_id, request.domain, "", reason))
+
     def tell_failed(self) -> None:
-        """Allowed, but not open."""
+        """Allowed, but not open. Without a card (an old grant) one is posted, so that a person hears and decides."""
+        if not self.request.card_id:
+            self.request = self.alias.with_card(self.request)
         request, event = self.request, self.alias.event
         detail = event.detail if isinstance(event, AliasFailed) else ""
         code = event.code if isinstance(event, AliasFailed) else "unseen"

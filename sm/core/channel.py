@@ -123,6 +123,10 @@ class ChannelStep(Step[ChannelData]):
                 self._warn_if_masked()
                 self.notify(to, MessageAssigned(user_id=message.user_id, text=message.body, **who))
 
+    def say_quarantined(self) -> None:
+        """A post for a stream that acts no more is not dropped in silence."""
+        self._say("channel_quarantined", user=self.message.user_name)
+
     def _say(self, what: str, **facts: str) -> None:
         self.issue(Say(self.message.channel_id, what, tuple(sorted(facts.items()))))
 

@@ -71,11 +71,13 @@ class ConversationStep(Step[SessionData]):
 
     # --- from the agent ---------------------------------------------------------------------------------------------
 
+    def is_new_output(self) -> bool:
+        """The line begins where what is known of `out` ends, or behind."""
+        return self.event.offset >= self.data.output_bytes
+
     def take_line(self) -> None:
         """Take in a line of the agent's output."""
         event = cast("LineReceived", self.event)
-        if not self.is_current() or event.offset < self.data.output_bytes:
-            return
         self.data = evolve(self.data, output_bytes=event.end)
         reading = read_line(event.line)
         takers = {

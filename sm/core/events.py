@@ -214,7 +214,7 @@ class RepositoryGranted(Event):
 
 @event("repository.refused")
 class RepositoryRefused(Event):
-    """The main clone is in use by another session."""
+    """The main clone is in use by another session; without a `holder` the repository's stream is quarantined."""
 
     holder: str
 

@@ -41,7 +41,7 @@ def read(text: str, bot: str) -> Reading:
 def mentions(text: str, bot: str) -> bool:
     """Whether the bot is mentioned anywhere, outside of code."""
     without_code = re.sub(r"```.*?(?:```|\Z)|`[^`\n]*`", " ", text, flags=re.DOTALL)
-    return re.search(rf"(?<![\w@])@{re.escape(bot)}(?![\w-])", without_code, re.IGNORECASE) is not None
+    return re.search(rf"(?<![\w@])@{re.escape(bot)}(?![\w.-]*\w)", without_code, re.IGNORECASE) is not None
 
 
 def _read_body(body: str, bot: str) -> Intent:

@@ -35,6 +35,10 @@ class RepositoryStep(Step[RepositoryData]):
         """Somebody else has it."""
         self.notify(streams.session(self.event.session_id), RepositoryRefused(self.data.holder))
 
+    def refuse_all(self) -> None:
+        """Whether somebody has it cannot be told any more."""
+        self.notify(streams.session(self.event.session_id), RepositoryRefused(""))
+
     def take_back(self) -> None:
         """Nobody holds it."""
         self.data = RepositoryData()

@@ -30,6 +30,7 @@ READY_WITHIN_MS = 60_000  # from the container's start to the answer of `initial
 INTERRUPT_WITHIN_MS = 5_000  # from the interrupt to the stop
 RESTARTS = 3  # so many restarts …
 RESTARTS_WITHIN_MS = 600_000  # … in this time, and no more are tried
+MAX_QUOTED = 80  # characters by which a person knows a message that may not have arrived
 
 
 class SessionStep(ConversationStep):
@@ -63,8 +64,12 @@ class SessionStep(ConversationStep):
         self.issue(PrepareRepository(self.data.session_id, self.data.org, self.data.repo))
 
     def say_in_use(self) -> None:
-        """Another session has the main clone."""
-        self.say("in_use", holder=streams.short(cast("RepositoryRefused", self.event).holder))
+        """Another session has the main clone, or nobody may have it now."""
+        holder = cast("RepositoryRefused", self.event).holder
+        if holder:
+            self.say("in_use", holder=streams.short(holder))
+        else:
+            self.say("repository_quarantined")
 
     def say_prepare_failed(self) -> None:
         """Mirror or main clone could not be made."""
@@ -123,8 +128,6 @@ class SessionStep(ConversationStep):
 
     def note_started(self) -> None:
         """Its container runs; now it must answer."""
-        if not self.is_current():
-            return
         self.data = evolve(self.data, container_id=self.event.container_id)
         if self.state in {"starting", "resuming"}:
             self._set_timer("ready", READY_WITHIN_MS)
@@ -164,25 +167,17 @@ class SessionStep(ConversationStep):
 
     # --- an agent that ends ---------------------------------------------------------------------------------------
 
-    def cut_off(self) -> None:
-        """Make sure that nothing of this generation goes on unseen."""
-        if self.is_current():
-            self.stop_agent()
-
     def note_ended(self) -> None:
         """Its output is read to the end."""
-        if self.is_current():
-            self.data = evolve(self.data, output_over=True, end=cast("AgentEnded", self.event))
+        self.data = evolve(self.data, output_over=True, end=cast("AgentEnded", self.event))
 
     def note_broken(self) -> None:
         """Its output cannot be read any further."""
-        if self.is_current():
-            self.data = evolve(self.data, output_over=True, trouble=self.event.reason)
+        self.data = evolve(self.data, output_over=True, trouble=self.event.reason)
 
     def note_stopped(self) -> None:
         """Its container is gone."""
-        if self.is_current():
-            self.data = evolve(self.data, stop_reported=True)
+        self.data = evolve(self.data, stop_reported=True)
 
     def fire_if_over(self) -> None:
         """A generation is over when both are true."""
@@ -202,13 +197,16 @@ class SessionStep(ConversationStep):
     def say_cut_off(self) -> None:
         """Say what happened and what becomes of the open turn."""
         talk = self.talk
-        cut = talk.turn_open and talk.unacknowledged is None
+        began = talk.unacknowledged is not None and talk.unacknowledged.began_turn
+        cut = talk.turn_open and not began  # whether a turn that it began was open, its probe will say
         self.say("agent_ended", turn_was_open="yes" if cut else "", **self._end_facts())
 
     def say_gave_up(self) -> None:
         """It cannot be started."""
         message = "never_ready" if self.data.generation == 1 else "gave_up"
         self.say(message, waiting=self._waiting(), **self._end_facts())
+        if self.talk.unacknowledged is not None:
+            self.say("in_doubt", text=self.talk.unacknowledged.text[:MAX_QUOTED])
 
     def probe_message(self) -> None:
         """Ask the transcript."""
@@ -216,20 +214,23 @@ class SessionStep(ConversationStep):
         if unacknowledged is not None:
             self.issue(ProbeMessage(self.data.session_id, self.data.generation, unacknowledged.uuid))
 
+    def is_what_was_asked(self) -> bool:
+        """The answer is about the message that was not acknowledged."""
+        line = self.talk.unacknowledged
+        return line is not None and line.uuid == self.event.uuid
+
     def take_probe(self) -> None:
         """Known: done. Unknown to the transcript: owed to the next generation. Can't tell: a person decides."""
-        event = cast("MessageProbed", self.event)
-        talk = self.talk
-        line = talk.unacknowledged
-        self.talk = evolve(talk, unacknowledged=None)
-        if line is None or event.uuid != line.uuid:
+        event, line = cast("MessageProbed", self.event), self.talk.unacknowledged
+        self.talk = evolve(self.talk, unacknowledged=None)
+        if line is None:
             return
         if event.found is None:
-            self.say("in_doubt", text=line.text[:80])
+            self.say("in_doubt", text=line.text[:MAX_QUOTED])
         elif event.found:
             self.say("turn_cut_off")
         else:
-            self.talk = evolve(talk, unacknowledged=None, queue=(line, *talk.queue))
+            self.talk = evolve(self.talk, queue=(line, *self.talk.queue))
 
     # --- the end that people ask for ------------------------------------------------------------------------------
 

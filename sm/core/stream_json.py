@@ -89,8 +89,11 @@ def _read_system(value: dict[str, Any]) -> Reading:
         case "init":
             return Reading("init", session_id=_text(value.get("session_id"))[:64])
         case "session_state_changed":
-            state = value.get("state")
-            return Reading(state) if state in {"running", "idle"} else OTHER
+            match value.get("state"):
+                case "running" | "idle" as state:
+                    return Reading(state)
+                case _:
+                    return OTHER
         case "api_retry":
             status, error = value.get("error_status"), _text(value.get("error"))[:200]
             shown = str(status) if isinstance(status, int) else ""

@@ -67,14 +67,14 @@ SESSION: tuple[Row, ...] = (
     _row("repository.prepared", "stopping", "stopped", "say_stopped leave_all"),
     _row("repository.prepare_failed", "stopping", "stopped", "say_stopped leave_all"),
     # a generation: one start of a container
-    _row("agent.started", _LIVE, None, "note_started"),
-    _row("agent.start_failed", "starting resuming", "failed", "say_start_failed leave_all"),
-    _row("agent.start_failed", "stopping recovering", None, "note_never_started"),
+    _row("agent.started", _LIVE, None, "note_started", "is_current"),
+    _row("agent.start_failed", "starting resuming", "failed", "say_start_failed leave_all", "is_current"),
+    _row("agent.start_failed", "stopping recovering", None, "note_never_started", "is_current"),
     _row("initialized", "starting", "ready", "say_ready deliver_next"),
     _row("initialized", "resuming", "ready", "say_resumed deliver_next"),
     _row("timer.fired", "starting resuming", "recovering", "give_up_waiting", "timer_is_ready"),
     # what the agent says
-    _row("agent.line_received", _LIVE, None, "take_line"),
+    _row("agent.line_received", _LIVE, None, "take_line", "is_current is_new_output"),
     # what people and the firewall say to the agent
     _row("chat.message_assigned", "ready working", None, "queue_message deliver_next"),
     _row("chat.message_assigned", _BEFORE_READY + " stopping", None, "queue_message"),
@@ -91,19 +91,31 @@ SESSION: tuple[Row, ...] = (
     _row("turn_closed", "working", None, "close_turn deliver_next"),
     _row("agent.line_appended", _LIVE, None),
     # an agent that ends by itself, or whose files are not as we left them
-    _row("agent.append_refused", "ready working starting resuming", "recovering", "cut_off"),
-    _row("agent.append_refused", "stopping", None, "stop_agent"),
-    _row("agent.output_broken", _AGENT_EXPECTED, "recovering", "note_broken cut_off"),
-    _row("agent.output_broken", "stopping recovering", None, "note_broken stop_agent fire_if_over"),
-    _row("agent.ended", _AGENT_EXPECTED, "recovering", "note_ended cut_off"),
-    _row("agent.ended", "stopping recovering", None, "note_ended stop_agent fire_if_over"),
-    _row("agent.stopped", "recovering stopping", None, "note_stopped fire_if_over"),
+    _row("agent.append_refused", "ready working starting resuming", "recovering", "stop_agent", "is_current"),
+    _row("agent.append_refused", "stopping", None, "stop_agent", "is_current"),
+    _row("agent.output_broken", _AGENT_EXPECTED, "recovering", "note_broken stop_agent", "is_current"),
+    _row(
+        "agent.output_broken",
+        "stopping recovering",
+        None,
+        "note_broken stop_agent fire_if_over",
+        "is_current",
+    ),
+    _row("agent.ended", _AGENT_EXPECTED, "recovering", "note_ended stop_agent", "is_current"),
+    _row("agent.ended", "stopping recovering", None, "note_ended stop_agent fire_if_over", "is_current"),
+    _row("agent.stopped", "recovering stopping", None, "note_stopped fire_if_over", "is_current"),
     _row("generation_over", "recovering", "failed", "say_gave_up leave_all", "cannot_go_on"),
     _row(
         "generation_over", "recovering", "probing", "say_cut_off probe_message", "message_is_unacknowledged"
     ),
     _row("generation_over", "recovering", "resuming", "say_cut_off start_next_generation"),
-    _row("agent.message_probed", "probing", "resuming", "take_probe start_next_generation"),
+    _row(
+        "agent.message_probed",
+        "probing",
+        "resuming",
+        "take_probe start_next_generation",
+        "is_current is_what_was_asked",
+    ),
     # the end that people ask for
     _row("session.stop_requested", "preparing", "stopping", "note_stop"),
     _row("session.stop_requested", "starting ready resuming", "stopping", "note_stop stop_agent"),
@@ -115,6 +127,8 @@ SESSION: tuple[Row, ...] = (
     _row("generation_over", "stopping", "stopped", "say_stopped leave_all"),
     # anything at any time
     _row("session.status_requested", _ALL, None, "say_status"),
+    _row("chat.message_assigned", "quarantined", None, "say_status"),
+    _row("session.stop_requested", "quarantined", None, "say_status"),
     _row("stream.quarantined", _UNFINISHED, "quarantined", "say_quarantined"),
 )
 
@@ -124,6 +138,7 @@ REQUEST: tuple[Row, ...] = (
     _row("approve", "pending failed", "applying", "decide save show"),
     _row("already_granted", "pending", "applying", "take_grant save show"),
     _row("deny", "pending", "denied", "decide tell_denied show"),
+    _row("cardless", "pending", "denied", "tell_cardless show"),
     _row("confirmed", "applying", "approved", "grant tell_approved show"),
     _row("refused", "applying", "failed", "tell_failed show"),
 )
@@ -132,7 +147,8 @@ REPOSITORY_STATES = ["free", "held", "quarantined"]
 
 REPOSITORY: tuple[Row, ...] = (
     _row("repository.claim_requested", "free", "held", "give"),
-    _row("repository.claim_requested", "held quarantined", None, "refuse"),
+    _row("repository.claim_requested", "held", None, "refuse"),
+    _row("repository.claim_requested", "quarantined", None, "refuse_all"),
     _row("repository.released", "held", "free", "take_back", "is_holder"),
     _row("stream.quarantined", "free held", "quarantined"),
 )
@@ -149,6 +165,7 @@ CHANNEL: tuple[Row, ...] = (
     _row("chat.message_received", "open", None, "answer_without_session"),
     _row("chat.message_received", "occupied", None, "pass_on"),
     _row("channel.session_ended", "occupied", "open", "forget_session", "is_own_session"),
+    _row("chat.message_received", "quarantined", None, "say_quarantined"),
     _row("stream.quarantined", "new open occupied", "quarantined"),
 )
 
@@ -165,6 +182,7 @@ ALIAS: tuple[Row, ...] = (
     _row("network.requested", "open", None, "take_request"),
     _row("network.requested", "quarantined", None, "refuse_request"),
     _row("card.posted", "open", None, "note_card"),
+    _row("card.failed", "open", None, "take_card_failed"),
     _row("card.pressed", "open", None, "take_press"),
     _row("alias.saved", "open", None, "take_saved"),
     _row("alias.applied", "open", None, "take_applied"),

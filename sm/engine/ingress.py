@@ -85,8 +85,11 @@ class Ingress:
     def line(self, generation: int, *, offset: int, end: int, text: str, terminated: bool) -> LineReceived:
         """A line of the agent's output, with a verdict for each domain that it asks for."""
         masked, _ = self._masker.mask_json_line(text)
-        names = [name for block in read_line(masked).texts for name in markers.requested_domains(block)]
-        verdicts = tuple(judge(name) for name in list(dict.fromkeys(names))[: markers.MAX_MARKERS])
+        found = [name for block in read_line(masked).texts for name in markers.requested_domains(block)]
+        names = list(dict.fromkeys(found))
+        verdicts = tuple(judge(name) for name in names[: markers.MAX_MARKERS])
+        if len(names) > markers.MAX_MARKERS:
+            verdicts += (Verdict(names[markers.MAX_MARKERS], "too_many"),)
         return LineReceived(
             generation=generation,
             offset=offset,
@@ -102,7 +105,7 @@ def judge(name: str) -> Verdict:
     code = domains.refusal(name)
     if not code and is_public_suffix(name):
         code = "public_suffix"
-    return Verdict(name[:1000], code)
+    return Verdict(name, code)
 
 
 def is_public_suffix(name: str) -> bool:

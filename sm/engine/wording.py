@@ -231,6 +231,20 @@ def _status(facts: Facts) -> str:
     return f"The session on **{facts['repository']}**, started by @{facts['started_by']}, {did}.{queued}"
 
 
+def _repository_quarantined(facts: Facts) -> str:
+    return (
+        f"❌ **{facts['repository']}** can't be used now: what the journal holds of it could not be taken in. "
+        "Ask an operator to look at it with `sm-replay`."
+    )
+
+
+def _channel_quarantined(facts: Facts) -> str:
+    return (
+        f"❌ @{facts['user']}: nothing was done with your message. This channel is quarantined: "
+        "ask an operator to look at its journal with `sm-replay`."
+    )
+
+
 def _quarantined(facts: Facts) -> str:
     return (
         f"❌ Session `{facts['session']}` is quarantined and does nothing more ({facts['reason']}). "
@@ -265,6 +279,8 @@ MESSAGES: dict[str, Callable[[Facts], str]] = {
     "turn_failed": _turn_failed,
     "status": _status,
     "quarantined": _quarantined,
+    "repository_quarantined": _repository_quarantined,
+    "channel_quarantined": _channel_quarantined,
 }
 
 

@@ -1,0 +1,428 @@
+"""A small language for stories: `world >> event`, then what it made of the streams.
+
+    world = World()
+    world.start()
+    assert world.commands == [said("preparing"), PrepareRepository(SESSION, "acme", "webapp")]
+    world >> RepositoryPrepared(...)
+    assert world.state() == "starting"
+
+A `World` records as the service's one writer does: `stream.opened` first, notices appended and folded at once in
+their order, and a stream whose fold raises is quarantined. It also keeps the journal's promises to the fold: an
+event that a command reports has a place of its own, offsets of output grow.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from attrs import evolve, field, frozen, mutable
+
+from sm.core import commands as c
+from sm.core import domains, grammar, markers, streams
+from sm.core import events as e
+from sm.core.alias import AliasData, Request
+from sm.core.commands import Command, command_id
+from sm.core.fold import RULES, Folded, Recorded, StreamState, fold, initial
+from sm.core.memory import SessionData
+from sm.core.stream_json import initialize_id, read_line
+
+BOT = "claude"
+CHANNEL = "ch1"
+SESSION = "abc12345-0000-4000-8000-000000000001"
+OTHER = "def67890-0000-4000-8000-000000000002"
+ALIAS = "llm_approved_domains"
+VM = "vm1"
+NOON_MS = 1_700_000_000_000
+SUFFIXES = {"co.uk", "github.io"}
+
+PLACE = e.Placement(SESSION, VM, ALIAS, "podman", "claude-code:latest", "isolated", "bypassPermissions")
+
+
+def said(message: str, channel: str = CHANNEL, repository: str = "acme/webapp", **facts: str) -> c.Say:
+    """What a session says; `repository=""` for a channel, which has none."""
+    if repository:
+        facts["repository"] = repository
+    return c.Say(channel, message, tuple(sorted(facts.items())))
+
+
+@frozen
+class Issued:
+    """A command in its place."""
+
+    id: str
+    stream: str
+    seq: int
+    command: Command
+
+
+@mutable
+class World:
+    """Several streams, one order."""
+
+    states: dict[str, StreamState] = field(factory=dict)
+    history: list[Recorded] = field(factory=list)
+    issued: list[Issued] = field(factory=list)
+    commands: list[Command] = field(factory=list)  # of the last `>>`
+    recorded: list[Recorded] = field(factory=list)  # by the last `>>`
+    at_ms: int = NOON_MS
+    session: str = SESSION  # whom `>>` means
+    channel: str = CHANNEL
+    offsets: dict[tuple[str, int], int] = field(factory=dict)
+    posts: int = 0
+
+    # --- as the writer does -----------------------------------------------------------------------------------------
+
+    def __rshift__(self, event: e.Event) -> World:
+        """Record an event in the stream that it belongs to."""
+        return self.record(self.stream_of(event), event)
+
+    def record(self, stream: str, event: e.Event) -> World:
+        """Record an event in this stream, with all that follows from it."""
+        self.commands, self.recorded = [], []
+        self._record(stream, event)
+        return self
+
+    def _record(self, stream: str, event: e.Event) -> None:
+        if not self.of(stream).rules:
+            self._place(stream, e.StreamOpened(RULES))
+        self._place(stream, event)
+
+    def _place(self, stream: str, event: e.Event) -> None:
+        recorded = Recorded(len(self.history) + 1, stream, self.at_ms, event)
+        self.history.append(recorded)
+        self.recorded.append(recorded)
+        trouble = ""
+        try:
+            folded = fold(self.of(stream), recorded)
+        except Exception as error:  # noqa: BLE001  # as the writer: this stream stops, no other
+            folded, trouble = Folded(self.of(stream)), f"{type(error).__name__} at event {recorded.seq}"
+        self.states[stream] = folded.state
+        for index, command in enumerate(folded.commands):
+            self.issued.append(Issued(command_id(stream, recorded.seq, index), stream, recorded.seq, command))
+            self.commands.append(command)
+        for notice in folded.notices:
+            self._record(notice.stream, notice.event)
+        if trouble:
+            self._place(stream, e.StreamQuarantined(trouble, recorded.seq))
+
+    # --- what is there ----------------------------------------------------------------------------------------------
+
+    def of(self, stream: str) -> StreamState:
+        return self.states.get(stream) or initial(stream)
+
+    def state(self, session: str = "") -> str:
+        """The name of a session's state."""
+        return self.of(streams.session(session or self.session)).name
+
+    @property
+    def data(self) -> SessionData:
+        return self.of(streams.session(self.session)).data
+
+    @property
+    def alias(self) -> AliasData:
+        return self.of(streams.alias(ALIAS)).data
+
+    def request(self, domain: str, session: str = "") -> Request:
+        """The session's last request for a domain."""
+        mine = [r for r in self.alias.requests.values() if r.session_id == (session or self.session)]
+        return [r for r in mine if r.domain == domain][-1]
+
+    def repository(self, name: str = "acme/webapp") -> str:
+        """The name of a repository's state."""
+        return self.of(streams.repository(VM, *name.split("/"))).name
+
+    def channel_state(self, channel: str = "") -> str:
+        return self.of(streams.channel(channel or self.channel)).name
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of the last commands."""
+        return [command.KIND for command in self.commands]
+
+    @property
+    def events(self) -> list[str]:
+        """The kinds of what the last `>>` recorded, openings left out."""
+        return [r.event.KIND for r in self.recorded if r.event.KIND != "stream.opened"]
+
+    @property
+    def said(self) -> list[str]:
+        """The names of the messages of ours among the last commands."""
+        return [command.message for command in self.commands if isinstance(command, c.Say)]
+
+    @property
+    def appended(self) -> list[str]:
+        """The texts that the last commands give to the agent."""
+        lines = [json.loads(k.line) for k in self.commands if isinstance(k, c.AppendLine)]
+        return [line["message"]["content"] for line in lines if line["type"] == "user"]
+
+    def last(self, kind: type[Command]) -> Any:
+        """The last command of a kind, ever."""
+        return [issued.command for issued in self.issued if isinstance(issued.command, kind)][-1]
+
+    def all(self, kind: type[Command]) -> list[Any]:
+        return [issued.command for issued in self.issued if isinstance(issued.command, kind)]
+
+    # --- people -----------------------------------------------------------------------------------------------------
+
+    def post(
+        self, text: str, *, user: str = "james", session: str = "", masked: int = 0, post_id: str = ""
+    ) -> World:
+        """A person posts; read as at ingress."""
+        self.posts += 1
+        post_id = post_id or f"post{self.posts}"
+        reading = grammar.read(text, BOT)
+        holds_session = self.of(streams.channel(self.channel)).data.session_id
+        if not holds_session and not reading.mentioned:
+            return self >> e.MessageSkipped(post_id, self.channel, self.at_ms)
+        starts = reading.intent.name == "start"
+        return self >> e.MessageReceived(
+            post_id=post_id,
+            channel_id=self.channel,
+            user_id=f"u-{user}",
+            user_name=user,
+            text=text,
+            body_at=reading.body_at,
+            mentioned=reading.mentioned,
+            masked=masked,
+            created_at_ms=self.at_ms,
+            intent=reading.intent,
+            placement=evolve(PLACE, session_id=session or self.session) if starts else None,
+        )
+
+    def start(self, repository: str = "acme/webapp", **how: Any) -> World:
+        return self.post(f"@claude start {repository}", **how)
+
+    def stop(self, **how: Any) -> World:
+        return self.post("@claude stop", **how)
+
+    def press(
+        self, domain: str, action: str = "approve", *, user: str = "james", session: str = "", **other: str
+    ) -> World:
+        """A member presses a button of the card of a session's request; `other` replaces what the press names."""
+        request = self.request(domain, session)
+        press = e.CardPressed(
+            card_id=request.card_id,
+            request_id=request.request_id,
+            action=action,
+            channel_id=request.channel_id,
+            post_id=request.post_id or "early",
+            user_id=f"u-{user}",
+            user_name=user,
+        )
+        return self >> evolve(press, **other)
+
+    # --- the agent ----------------------------------------------------------------------------------------------------
+
+    def agent(self, line: dict[str, Any] | str, **other: Any) -> World:
+        """The agent prints a line; `other` replaces fields of the event."""
+        text = line if isinstance(line, str) else json.dumps(line)
+        generation = other.get("generation", self.data.generation)
+        offset = self.offsets.get((self.session, generation), 0)
+        end = offset + len(text.encode("utf-8", "replace")) + 1
+        event = e.LineReceived(generation, offset, end, text, verdicts=verdicts(text))
+        event = evolve(event, **other)
+        self.offsets[self.session, generation] = max(offset, event.end)
+        return self >> event
+
+    def says(self, *texts: str) -> World:
+        return self.agent(assistant(*texts))
+
+    def running(self) -> World:
+        return self.agent(RUNNING)
+
+    def idle(self) -> World:
+        return self.agent(IDLE)
+
+    def replay(self) -> World:
+        """The agent acknowledges what it was given last."""
+        return self.agent(replay(self.data.talk.unacknowledged.uuid))
+
+    def result(self, text: str = "done", **other: Any) -> World:
+        return self.agent(result(text, **other))
+
+    def turn(self, text: str = "done") -> World:
+        """The agent does a whole turn about the message that it has."""
+        self.running().agent(init())
+        self.replay().says(text)
+        self.result(text)
+        return self.idle()
+
+    def initialized(self) -> World:
+        return self.agent(answered(initialize_id(self.data.generation)))
+
+    # --- what came of commands ------------------------------------------------------------------------------------------
+
+    def started(self) -> World:
+        """The container of this generation runs."""
+        generation = self.data.generation
+        return self >> e.AgentStarted(generation, f"container{generation}")
+
+    def prepared(self) -> World:
+        return self >> PREPARED
+
+    def ready(self) -> World:
+        """From nothing to Ready."""
+        return self.start().prepared().started().initialized()
+
+    def working(self, text: str = "add pytest") -> World:
+        """From nothing to an open turn, whose message is acknowledged."""
+        self.ready().post(text)
+        return self.running().replay()
+
+    def ended(self, meaning: str = "ended", how: str = "137 0", err_tail: str = "", **other: Any) -> World:
+        """The agent's generation is over; its output is read to the end."""
+        event = e.AgentEnded(self.data.generation, meaning, how, err_tail)
+        return self >> evolve(event, **other)
+
+    def container_stopped(self) -> World:
+        return self >> e.AgentStopped(self.data.generation, "ended", "143 0")
+
+    def probed(self, found: bool | None) -> World:
+        probe = self.last(c.ProbeMessage)
+        return self >> e.MessageProbed(probe.generation, probe.uuid, found)
+
+    def timer(self, name: str) -> World:
+        return self >> e.TimerFired(name, self.data.generation)
+
+    def dies(self, **how: Any) -> World:
+        """The agent ends by itself, and we have removed what was left."""
+        self.ended(**how)
+        return self.container_stopped()
+
+    def appended_line(self) -> World:
+        return self >> e.LineAppended(self.data.generation, self.data.input_bytes)
+
+    def card_posted(self, domain: str, session: str = "") -> World:
+        request = self.request(domain, session)
+        return self >> e.CardPosted(request.card_id, f"post-of-{request.card_id}", request.channel_id)
+
+    def saved(self, domain: str, *, changed: bool = True, session: str = "") -> World:
+        request = self.request(domain, session)
+        after = (domain,)
+        before = () if changed else after
+        return self >> e.AliasSaved(request.request_id, domain, changed, before, after, ("192.0.2.1",))
+
+    def applied(self, domain: str, resolved: str = "seen", *, session: str = "") -> World:
+        request = self.request(domain, session)
+        return self >> e.AliasApplied(request.request_id, domain, resolved, ("192.0.2.1", "192.0.2.7"))
+
+    def alias_failed(self, domain: str, step: str = "save", code: str = "forbidden") -> World:
+        return self >> e.AliasFailed(self.request(domain).request_id, domain, step, code, "no")
+
+    def asked(self, domain: str) -> World:
+        """The agent asks, the card is in the channel."""
+        self.says(f"[NETWORK_REQUEST: {domain}]")
+        return self.card_posted(domain)
+
+    def granted(self, domain: str) -> World:
+        """Asked for, approved and open."""
+        self.asked(domain).press(domain).saved(domain)
+        return self.applied(domain)
+
+    # --- where events belong --------------------------------------------------------------------------------------------
+
+    def stream_of(self, event: e.Event) -> str:
+        """The stream for which the service would submit this event."""
+        if isinstance(event, e.ChannelJoined | e.MessageReceived | e.MessageSkipped | e.ChannelSessionEnded):
+            return streams.channel(getattr(event, "channel_id", self.channel))
+        if isinstance(event, e.RepositoryClaimRequested | e.RepositoryReleased):
+            return streams.repository(VM, "acme", "webapp")
+        if isinstance(event, ALIAS_EVENTS):
+            return streams.alias(ALIAS)
+        if isinstance(event, e.HostKeySeen):
+            return streams.vm(VM)
+        return streams.session(self.session)
+
+
+ALIAS_EVENTS = (
+    e.NetworkRequested,
+    e.CardPosted,
+    e.CardUpdated,
+    e.CardFailed,
+    e.CardPressed,
+    e.AliasSaved,
+    e.AliasApplied,
+    e.AliasFailed,
+)
+PREPARED = e.RepositoryPrepared(
+    path="/home/claude/repos/github.com/acme/webapp",
+    branch="main",
+    head="f" * 40,
+    mirror="/home/claude/repos/.mirrors/github.com/acme/webapp.git",
+    created=True,
+)
+
+
+# --- lines of the agent, in the shapes of Claude Code 2.1.197 -----------------------------------------------------------
+
+RUNNING = {"type": "system", "subtype": "session_state_changed", "state": "running"}
+IDLE = {"type": "system", "subtype": "session_state_changed", "state": "idle"}
+
+
+def init(session_id: str = SESSION) -> dict[str, Any]:
+    return {"type": "system", "subtype": "init", "session_id": session_id, "cwd": "/workspace"}
+
+
+def replay(line_uuid: str, content: str = "?", parent: str | None = None) -> dict[str, Any]:
+    message = {"role": "user", "content": content}
+    return {
+        "type": "user",
+        "uuid": line_uuid,
+        "message": message,
+        "isReplay": True,
+        "parent_tool_use_id": parent,
+    }
+
+
+def assistant(*texts: str, parent: str | None = None) -> dict[str, Any]:
+    content = [{"type": "text", "text": text} for text in texts]
+    message = {"role": "assistant", "content": content}
+    return {"type": "assistant", "message": message, "parent_tool_use_id": parent}
+
+
+def tool_use(name: str = "Bash", **given: Any) -> dict[str, Any]:
+    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": given}
+    return {
+        "type": "assistant",
+        "message": {"role": "assistant", "content": [block]},
+        "parent_tool_use_id": None,
+    }
+
+
+def tool_result(text: str) -> dict[str, Any]:
+    block = {"type": "tool_result", "tool_use_id": "toolu_1", "content": text}
+    return {"type": "user", "message": {"role": "user", "content": [block]}, "parent_tool_use_id": None}
+
+
+def result(text: str = "done", *, is_error: bool = False, subtype: str = "success") -> dict[str, Any]:
+    return {"type": "result", "subtype": subtype, "is_error": is_error, "result": text, "num_turns": 1}
+
+
+def api_retry(status: int | None = 529, error: str = "overloaded") -> dict[str, Any]:
+    return {
+        "type": "system",
+        "subtype": "api_retry",
+        "attempt": 1,
+        "max_retries": 10,
+        "error_status": status,
+        "error": error,
+    }
+
+
+def answered(request_id: str, *, subtype: str = "success") -> dict[str, Any]:
+    return {"type": "control_response", "response": {"subtype": subtype, "request_id": request_id}}
+
+
+def verdicts(text: str) -> tuple[e.Verdict, ...]:
+    """What ingress makes of a line's markers, with a public suffix list of two."""
+    found = [name for block in read_line(text).texts for name in markers.requested_domains(block)]
+    names = list(dict.fromkeys(found))
+    taken = tuple(e.Verdict(name, refusal(name)) for name in names[: markers.MAX_MARKERS])
+    if len(names) > markers.MAX_MARKERS:
+        taken += (e.Verdict(names[markers.MAX_MARKERS], "too_many"),)
+    return taken
+
+
+def refusal(name: str) -> str:
+    return domains.refusal(name) or ("public_suffix" if name in SUFFIXES else "")

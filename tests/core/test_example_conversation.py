@@ -1,0 +1,123 @@
+"""The specification's example conversation, from `start` to Stopped, command by command."""
+
+from __future__ import annotations
+
+from sm.core import streams
+from sm.core.commands import (
+    AppendLine,
+    ApplyAlias,
+    PostCard,
+    PrepareRepository,
+    Relay,
+    SaveAlias,
+    SetTimer,
+    StartAgent,
+    StopAgent,
+    UpdateCard,
+)
+from sm.core.stream_json import initialize_line, user_line
+
+from .playbook import ALIAS, CHANNEL, NOON_MS, PREPARED, SESSION, World, init, said, tool_result, tool_use
+
+BLOCKED = """I'll add pytest to the project dependencies...
+
+$ pip install pytest
+ERROR: Connection timed out to pypi.org
+
+[NETWORK_REQUEST: pypi.org]"""
+
+
+def test_the_example_conversation_from_start_to_stopped():
+    world = World()
+
+    world.start()
+    assert world.events == [
+        "chat.message_received",
+        "session.requested",
+        "repository.claim_requested",
+        "repository.granted",
+    ]
+    assert world.commands == [said("preparing"), PrepareRepository(SESSION, "acme", "webapp")]
+    assert (world.state(), world.channel_state(), world.repository()) == ("preparing", "occupied", "held")
+
+    world.prepared()
+    assert world.commands == [
+        said("starting"),
+        StartAgent(
+            session_id=SESSION,
+            generation=1,
+            workspace=PREPARED.path,
+            mirror=PREPARED.mirror,
+            agent_session_id=SESSION,
+            resume=False,
+            permission_mode="bypassPermissions",
+            line=initialize_line(1),
+        ),
+    ]
+
+    world.started()
+    assert world.commands == [SetTimer(SESSION, "ready", 1, NOON_MS + 60_000)]
+    world.initialized()
+    assert world.commands == [said("ready", session="abc12345")]
+    assert world.state() == "ready"
+
+    world.post("add pytest to the project")
+    asked = world.data.talk.unacknowledged
+    line = user_line("add pytest to the project", asked.uuid)
+    assert world.commands == [AppendLine(SESSION, 1, len(initialize_line(1)), line)]
+    assert world.appended_line().commands == []
+    assert world.state() == "working"
+
+    world.running().agent(init())
+    assert world.replay().commands == []
+    assert world.agent(tool_use(command="pip install pytest")).commands == []
+    assert world.agent(tool_result("Connection timed out")).commands == []
+    world.says(BLOCKED)
+    request = world.request("pypi.org")
+    card = PostCard(request.card_id, request.request_id, CHANNEL, SESSION, "pypi.org")
+    assert world.commands == [Relay(CHANNEL, 0), card]
+    assert world.result(BLOCKED).commands == []
+    assert world.idle().commands == []
+    assert world.state() == "ready"
+
+    assert world.card_posted("pypi.org").commands == []
+    world.press("pypi.org")
+    update = UpdateCard(
+        request.card_id,
+        request.request_id,
+        CHANNEL,
+        world.request("pypi.org").post_id,
+        SESSION,
+        "pypi.org",
+        "applying",
+        "james",
+    )
+    assert world.commands == [SaveAlias(ALIAS, request.request_id, "pypi.org"), update]
+    world.saved("pypi.org")
+    assert world.commands == [ApplyAlias(ALIAS, request.request_id, "pypi.org", ("192.0.2.1",))]
+
+    world.applied("pypi.org")
+    assert world.events == ["alias.applied", "network.approved"]
+    assert [command.status for command in world.commands if isinstance(command, UpdateCard)] == ["approved"]
+    assert world.appended == ["[NETWORK_APPROVED: pypi.org]"]
+    assert world.turn("Successfully installed pytest-8.0.0").state() == "ready"
+
+    world.stop()
+    assert world.commands == [StopAgent(SESSION, 1)]
+    assert world.ended(how="143 0").commands == []
+    world.container_stopped()
+    assert world.commands == [said("stopped", waiting="0")]
+    assert world.events == ["agent.stopped", "repository.released", "channel.session_ended"]
+    assert (world.state(), world.channel_state(), world.repository()) == ("stopped", "open", "free")
+
+
+def test_its_streams_are_four_and_each_begins_with_its_rules():
+    world = World().ready()
+    world.says("[NETWORK_REQUEST: pypi.org]")
+    first = {recorded.stream: recorded.event.KIND for recorded in reversed(world.history)}
+    assert first == {
+        streams.channel(CHANNEL): "stream.opened",
+        streams.session(SESSION): "stream.opened",
+        streams.repository("vm1", "acme", "webapp"): "stream.opened",
+        streams.alias(ALIAS): "stream.opened",
+    }
