@@ -38,11 +38,12 @@ def main(folder: Path, container_id: str, report: int) -> int:
         os.close(ready_read)
         os.close(report)
         _exit_with(lambda: _first_process(engine, record, store.path(record.id), ready_write, parent))
+    began = process_start(child)  # now: the child's change of root will be this process's too
     os.close(ready_write)
     _let_go_of_streams()
     with os.fdopen(ready_read, "rb") as pipe:
         said = pipe.read()
-    _report(report, json.loads(said) if said else {"pid": child, "start": process_start(child)})
+    _report(report, json.loads(said) if said else {"pid": child, "start": began})
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return _wait(child)
 
