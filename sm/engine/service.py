@@ -318,7 +318,7 @@ class Service:
             still_ours=self._still_ours,
         )
         agent = AgentEffectors(self._vm)
-        alias = AliasEffectors(self._peers.opnsense, still_ours=self._still_ours)
+        alias = AliasEffectors(self._peers.opnsense, still_ours=self._still_ours, writer=self.writer)
         return {
             Say: chat.say,
             Relay: chat.relay,
