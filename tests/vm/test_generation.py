@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 
 import pytest
 
@@ -38,10 +39,11 @@ async def test_the_container_has_exactly_the_options_of_the_contract(peer, vm):
     image = words.index("claude-code:latest")
     options, agent = " ".join(words[:image]), words[image + 1 :]
     home = peer.sessions / SESSION / "home"
+    user = "--user 0:0" if os.getuid() == 0 else "--userns=keep-id"
     for option in (
         "-i --cidfile cid --sig-proxy=false --init --name claude-0a1b2c3d",
         f"--label sm.session={SESSION} --label sm.generation=1 --log-driver none --network isolated",
-        "--userns=keep-id --cap-drop=all --security-opt=no-new-privileges --pull=never",
+        f"{user} --cap-drop=all --security-opt=no-new-privileges --pull=never",
         "--memory 4g --pids-limit 512",
         "-e ANTHROPIC_API_KEY -e HOME=/home/agent -e CLAUDE_CONFIG_DIR=/home/agent/.claude",
         "-e CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS=1",
@@ -66,6 +68,13 @@ async def test_docker_runs_as_the_users_own_uid(peer):
     await peer.vm(runtime="docker").start_generation(spec(peer), 1)
     words = last_run(peer)
     assert words[words.index("--user") + 1] == peer.shell("id -u; id -g").replace("\n", ":")
+
+
+async def test_rootless_podman_keeps_the_users_id(peer, vm):
+    peer.tool("id", 'case $1 in -u|-g) echo 1000;; *) echo claude;; esac')
+    await vm.start_generation(spec(peer), 1)
+    assert "--userns=keep-id" in last_run(peer)
+    assert "IS_SANDBOX=1" not in last_run(peer)
 
 
 async def test_a_later_generation_resumes(peer, vm):

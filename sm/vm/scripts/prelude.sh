@@ -67,7 +67,7 @@ report() {
   say out "$(size "$d/out")"
 }
 
-# The container runs as the VM user's own uid. Rootful podman has no keep-id, and needs none.
+# The container runs as the VM user's own uid: keep-id is for rootless podman, which refuses it to root.
 as_user() {
-  if [ "${RT##*/}" = podman ]; then user=(--userns=keep-id); else user=(--user "$(id -u):$(id -g)"); fi
+  if [ "${RT##*/}" = podman ] && [ "$(id -u)" != 0 ]; then user=(--userns=keep-id); else user=(--user "$(id -u):$(id -g)"); fi
 }
