@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from typing import Annotated, Any, NoReturn
@@ -72,6 +73,7 @@ def config() -> None:
 
 def _log_to_stderr(masker: Masker) -> None:
     """One line an event; whatever a line would hold of a secret is masked."""
+    logging.getLogger("transitions").setLevel(logging.ERROR)  # an ignored pair is an answer, not a warning
 
     def mask(_: object, __: str, line: Any) -> str:
         return masker.mask_text(line)[0]

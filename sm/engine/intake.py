@@ -19,6 +19,7 @@ from sm.mattermost.socket import ChannelJoined, Connected, Disconnected, Matterm
 log = structlog.get_logger(__name__)
 
 RETRY_S = 1.0
+REFUSED_RETRY_S = 15.0
 MAX_KNOWN_USERS = 10_000
 
 
@@ -70,7 +71,9 @@ class Intake:
                 await self._clock.sleep(max(RETRY_S, min(error.retry_after_s or 0.0, 60.0)))
             except Refused as error:
                 log.warning("Mattermost refuses", code=error.code, error=str(error))
-                return
+                if error.code != "unauthorized":  # a token can be mended; what is gone stays gone
+                    return
+                await self._clock.sleep(REFUSED_RETRY_S)
             else:
                 return
 

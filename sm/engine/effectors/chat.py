@@ -20,7 +20,7 @@ from sm.core.events import (
     PostRendered,
     PostSent,
 )
-from sm.core.outcome import Refused
+from sm.core.outcome import Refused, Unreachable
 from sm.core.stream_json import read_line
 from sm.engine import wording
 from sm.engine.dispatch import Job
@@ -35,6 +35,7 @@ from sm.web.mac import card_context
 
 COMMAND_PROP = "sm_command"
 MAX_DETAIL = 500
+REFUSED_RETRY_S = 15.0
 
 
 class ChatEffectors:
@@ -91,6 +92,7 @@ class ChatEffectors:
             last = job.id if len(parts) == 1 else f"{job.id}.{len(parts) - 1}"
             post = await self._create(job, channel_id, last, parts[-1], {COMMAND_PROP: last})
         except Refused as refusal:
+            _wait_if_mendable(refusal)
             return PostFailed(job.id, channel_id, refusal.code, str(refusal)[:MAX_DETAIL])
         return PostSent(last, channel_id, post.id)
 
@@ -138,6 +140,7 @@ class ChatEffectors:
         try:
             post = await self._create(job, command.channel_id, job.id, text, props)
         except Refused as refusal:
+            _wait_if_mendable(refusal)
             return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL])
         return CardPosted(command.card_id, post.id, command.channel_id)
 
@@ -156,6 +159,7 @@ class ChatEffectors:
             await self._still_ours()
             await self._client.patch_post(command.post_id, message=text, props=props)
         except Refused as refusal:
+            _wait_if_mendable(refusal)
             return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL])
         return CardUpdated(command.card_id, command.status)
 
@@ -182,3 +186,9 @@ class ChatEffectors:
         if not retry:
             actions.append(button("deny", "❌ Deny", "danger"))
         return [{"fallback": "Approve or deny in Mattermost", "actions": actions}]
+
+
+def _wait_if_mendable(refusal: Refused) -> None:
+    """A token that is refused will be replaced: what waits for it must not be given up."""
+    if refusal.code == "unauthorized":
+        raise Unreachable(str(refusal), retry_after_s=REFUSED_RETRY_S) from refusal
