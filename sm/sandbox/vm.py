@@ -78,7 +78,7 @@ class VmPeer:
         self.agent = "stand-in"
         self._gate = gate
         self._api_base_url = api_base_url
-        self._claude = find_claude() if claude is None else (Path(claude) if claude else None)
+        self._wanted_claude = claude
         self._secrets = {"ANTHROPIC_API_KEY": "sk-ant-sandbox-" + "0" * 24}
         if gh_token:
             self._secrets["GH_TOKEN"] = gh_token
@@ -102,20 +102,14 @@ class VmPeer:
         Raises `OSError` when the port is taken, `RuntimeError` when git or venv fails.
         """
         vm_home.make_home(self.layout, self._secrets)
-        vm_home.make_agent(self.layout, self._claude)
         await vm_home.make_upstream(self.layout)
         python = await asyncio.to_thread(vm_home.make_python, self.layout.vm)
         self.notes.clear()
-        await self._write_engine(python)
-        self.agent = f"real CLI {self._claude}" if self._claude else "stand-in"
-        if self._claude:
-            self.notes.append(
-                f"Agent: the Claude Code CLI at {self._claude}, answered by the sandbox's scripted API."
-            )
-        else:
-            self.notes.append(
-                "Agent: a stand-in for the Claude Code CLI (none is installed; CLAUDE_CLI names one)."
-            )
+        claude, note = await asyncio.to_thread(vm_home.find_agent, self._wanted_claude)
+        self.agent = f"real CLI {claude}" if claude else "stand-in"
+        self.notes.append(note)
+        vm_home.make_agent(self.layout, claude)
+        await self._write_engine(python, claude)
         self._host_key = self._key("host_key")
         self._client_key = self._key("client_key")
         login = vm_ssh.Login(
@@ -225,7 +219,7 @@ class VmPeer:
             "SM_SANDBOX_VM": self._marker,
         }
 
-    async def _write_engine(self, python: Path) -> None:
+    async def _write_engine(self, python: Path, claude: Path | None) -> None:
         allowed = {what: await _probe(what) for what in ("mounts", "pids", "nets")}
         if self._wanted_mounts is not None:
             allowed["mounts"] = self._wanted_mounts
@@ -245,11 +239,14 @@ class VmPeer:
             str(python),
             str(self.layout.image),
         ]
-        if self._claude is not None:
-            visible.append(str(self._claude.resolve().parent))
+        programs = [str(self.layout.image), str(python / "bin")]
+        if claude is not None:
+            folders, on_path = vm_home.needs(claude)
+            visible += folders
+            programs += on_path
         gate = self._gate
         environment = {
-            "PATH": f"{self.layout.image}:{python / 'bin'}:{_SYSTEM_PATH}",
+            "PATH": ":".join([*programs, _SYSTEM_PATH]),
             "LANG": "C.UTF-8",
             "DISABLE_TELEMETRY": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -281,15 +278,6 @@ class VmPeer:
 def _new_key() -> asyncssh.SSHKey:
     generate = cast("Callable[[str], asyncssh.SSHKey]", asyncssh.generate_private_key)  # pyright: ignore[reportUnknownMemberType] - its keyword arguments have no types
     return generate("ssh-ed25519")
-
-
-def find_claude() -> Path | None:
-    """The real Claude Code CLI on this machine: what `CLAUDE_CLI` names, else `claude` on the PATH."""
-    named = os.environ.get("CLAUDE_CLI", "")
-    found = shutil.which(named or "claude")
-    if named and not found:
-        raise RuntimeError(f"CLAUDE_CLI is {named}, but that is no program: correct it or leave it out.")
-    return Path(found) if found else None
 
 
 def _heads(folder: Path, pattern: str) -> list[str]:

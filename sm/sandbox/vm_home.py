@@ -126,6 +126,54 @@ def make_agent(layout: Layout, claude: Path | None) -> None:
     _script(layout.image / "claude", f'exec {command} "$@"\n')
 
 
+def find_agent(named: str | None) -> tuple[Path | None, str]:
+    """The real Claude Code CLI, and a line for a person. `named` empty takes the stand-in; None looks for it.
+
+    Looked for are what `CLAUDE_CLI` names, then `claude` on the PATH. One that cannot say its version does not count:
+    the npm package leaves such a stub behind when its install script was not allowed to run.
+    """
+    wanted = named if named is not None else os.environ.get("CLAUDE_CLI") or "claude"
+    stand_in = "Agent: a stand-in for the Claude Code CLI"
+    if not wanted:
+        return None, f"{stand_in}, as asked for."
+    found = shutil.which(wanted)
+    if found is None:
+        what = "none is installed" if wanted == "claude" else f"{wanted} is no program"
+        return None, f"{stand_in} ({what}; CLAUDE_CLI names one)."
+    claude = Path(found).resolve()
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(Path.home()),
+        "DISABLE_AUTOUPDATER": "1",
+    }
+    try:
+        said = subprocess.run(
+            [str(claude), "--version"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None, f"{stand_in} ({claude} is there but does not run)."
+    return (
+        claude,
+        f"Agent: the Claude Code CLI {said.stdout.strip()} at {claude}, answered by the sandbox's own API.",
+    )
+
+
+def needs(claude: Path) -> tuple[list[str], list[str]]:
+    """What a CLI needs in the image: folders to see, and folders for the PATH (the older package is a node script)."""
+    with claude.open("rb") as file:
+        is_node = b"node" in file.readline(200) if file.read(2) == b"#!" else False
+    node = shutil.which("node") if is_node else None
+    if node is None:
+        return [str(claude.parent)], []
+    folder = Path(node).resolve().parent
+    return [str(claude.parent), str(folder.parent if folder.name == "bin" else folder)], [str(folder)]
+
+
 async def make_upstream(layout: Layout) -> None:
     """Make the repositories that are not there yet. Raises `RuntimeError` with git's own words."""
     for name, branches in UPSTREAM.items():

@@ -7,6 +7,7 @@ import os
 import secrets
 import selectors
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -63,7 +64,13 @@ def _record(runtime: str, engine: Engine, parsed: arguments.RunArguments) -> Rec
         **arguments.environment(parsed),
         "SM_SANDBOX_CONTAINER": container_id,
     }
-    environment.setdefault("PIP_PREFIX", f"{environment['HOME'].rstrip('/')}/.local")
+    local = (
+        f"{environment['HOME'].rstrip('/')}/.local"  # what the agent installs; the image itself is read-only
+    )
+    if environment.setdefault("PIP_PREFIX", local) == local:
+        environment["PATH"] = f"{local}/bin:{environment['PATH']}"
+        python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        environment.setdefault("PYTHONPATH", f"{local}/lib/{python}/site-packages")
     entrypoint = parsed.last("--entrypoint")
     return Record(
         id=container_id,
