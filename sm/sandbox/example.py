@@ -156,9 +156,9 @@ def _pip_ran_twice(folder: Path, session: str) -> str:
             f"pip should have failed once and then worked, but the agent's tools said {results}"
         )
     failed, worked = (text for _, text in results)
-    if "timed out" not in failed.lower() or "Successfully installed pytest-8.0.0" not in worked:
+    if "ERROR: " not in failed or "Successfully installed pytest-8.0.0" not in worked:
         raise NotAsWrittenError(f"pip said {failed!r}, then {worked!r}")
-    return "pip timed out at first, and installed pytest-8.0.0 afterwards"
+    return "the agent's pip failed at first, and installed pytest-8.0.0 afterwards"
 
 
 def _outputs(folder: Path, session: str) -> list[Path]:
