@@ -84,13 +84,22 @@ class Intake:
     async def _join(self, channel_id: str, name: str) -> None:
         """Begin to read a channel at its end, or go on where the journal ends."""
         if not self._known(channel_id):
-            latest = await self._client.latest_post_id(channel_id)
-            joined = Joined(channel_id, name, latest)
-            await self._writer.submit(
-                Submission(streams.channel(channel_id), lambda _: joined, f"joined:{channel_id}")
-            )
-        async for post in self._client.posts_after(channel_id, self._positions.cursor.get(channel_id)):
-            await self._take(post)
+            await self._anchor(channel_id, name)
+        try:
+            async for post in self._client.posts_after(channel_id, self._positions.cursor.get(channel_id)):
+                await self._take(post)
+        except Refused as error:
+            if error.code != "anchor_unknown":
+                raise
+            log.exception("posts may be lost: reading this channel from its end again", channel=channel_id)
+            await self._anchor(channel_id, name)
+
+    async def _anchor(self, channel_id: str, name: str) -> None:
+        """Read this channel from behind its newest post on."""
+        latest = await self._client.latest_post_id(channel_id)
+        joined = Joined(channel_id, name, latest)
+        key = f"joined:{channel_id}:{latest or ''}"
+        await self._writer.submit(Submission(streams.channel(channel_id), lambda _: joined, key))
 
     async def _take_posted(self, post: Post) -> None:
         if not self._known(post.channel_id):

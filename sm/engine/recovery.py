@@ -37,7 +37,7 @@ class Positions:
             case MessageReceived() | MessageSkipped():
                 self.cursor[event.channel_id] = event.post_id
             case ChannelJoined(after_post_id=str(post_id)):
-                self.cursor.setdefault(event.channel_id, post_id)
+                self.cursor[event.channel_id] = post_id
                 self.confirmed.setdefault(event.channel_id, post_id)
             case PostSent() | CardPosted():
                 self.confirmed[event.channel_id] = event.post_id
