@@ -1,5 +1,7 @@
 """What a session needs of the VM: each missing thing is named with the command that mends it."""
 
+from pathlib import Path
+
 import pytest
 
 from sm.core.outcome import Refused
@@ -33,7 +35,12 @@ async def test_a_missing_network_is_named_with_its_command(peer, runtime):
 
 
 async def test_a_missing_runtime_is_named(peer, vm):
-    (peer.bin / "podman").unlink()
+    bare = peer.folder / "bare"  # a machine that has every tool but a container runtime
+    bare.mkdir()
+    for tool in [*Path("/bin").iterdir(), *Path("/usr/bin").iterdir()]:
+        if tool.name not in {"podman", "docker"} and not (bare / tool.name).is_symlink():
+            (bare / tool.name).symlink_to(tool)
+    peer.write_profile(more=f"PATH={bare}")
     code, text = await missing(vm)
     assert code == "runtime_missing"
     assert "apt-get install podman" in text
