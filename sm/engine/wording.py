@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from sm.core import domains
 
 MAX_DETAIL = 600  # characters of somebody else's words in a message of ours
+MAX_LINE = 200  # … where they stand within a line
 
 Facts = Mapping[str, str]
 
@@ -26,6 +27,17 @@ def _detail(text: str) -> str:
 
 def _fenced(text: str) -> str:
     return f"\n```text\n{_detail(text)}\n```" if text.strip() else ""
+
+
+def _line(text: str, limit: int = MAX_LINE) -> str:
+    short = " ".join(text.split())
+    return short if len(short) <= limit else short[: limit - 1] + "…"
+
+
+def _code(text: str) -> str:
+    """Somebody else's words as a code span, out of which nothing leads."""
+    shown = _line(text).replace("`", "'")
+    return f"`{shown or ' '}`"
 
 
 def _undelivered(facts: Facts) -> str:
@@ -122,7 +134,7 @@ _TROUBLE = {
 def _trouble(facts: Facts) -> str:
     trouble = facts["trouble"]
     said = _TROUBLE.get(trouble, f"was cut off: {trouble}" if trouble else "was cut off")
-    return f"{said} (exit status `{facts['exit']}`)" if facts["exit"] else said
+    return f"{said} (exit status {_code(facts['exit'])})" if facts["exit"] else said
 
 
 def _never_ready(facts: Facts) -> str:
@@ -148,7 +160,7 @@ def _turn_cut_off(_: Facts) -> str:
 
 
 def _in_doubt(facts: Facts) -> str:
-    quoted = _detail(facts["text"]).replace("\n", " ")
+    quoted = _line(facts["text"])
     return f"⚠️ This message may not have arrived; send it again if the agent doesn't answer it:\n> {quoted}"
 
 
@@ -202,7 +214,8 @@ def _domain_refused(facts: Facts) -> str:
 
 
 def _api_retry(facts: Facts) -> str:
-    return f"⏳ The Anthropic API does not answer (`{facts['detail']}`); the agent keeps trying for some minutes."
+    said = _code(facts["detail"])
+    return f"⏳ The Anthropic API does not answer ({said}); the agent keeps trying for some minutes."
 
 
 def _turn_failed(facts: Facts) -> str:
@@ -313,6 +326,9 @@ _FAILURES = {
     "unauthorized": "OPNsense does not know our API key. Mend SM_OPNSENSE_KEY, then press Retry.",
     "forbidden": "our API user lacks the privilege Firewall: Alias: Edit. Grant it, then press Retry.",
     "rejected": "OPNsense does not accept the name.",
+    "certificate": "its certificate is not trusted. Mend SM_OPNSENSE_FINGERPRINT or SM_CA_FILE, then press Retry.",
+    "no_endpoint": "there is no OPNsense at SM_OPNSENSE_URL. Mend it, then press Retry.",
+    "quarantined": "the firewall is not changed until an operator has looked at the journal.",
 }
 
 

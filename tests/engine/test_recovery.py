@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-
 from engine_kit import (
     ALIAS_STREAM,
     CHANNEL,
@@ -21,6 +20,7 @@ from engine_kit import (
     ingress,
     said,
 )
+
 from sm.core import events as e
 from sm.core import fold as rules
 from sm.core import streams
@@ -70,7 +70,7 @@ class Story:
 
     async def step(self) -> None:
         do = self.chance.choice(
-            [self._post, self._report, self._report, self._report, self._line, self._press]
+            [self._post, *[self._report] * 4, *[self._line] * 3, self._press, self._press, self._ask]
         )
         await do()
         if self.chance.random() < 0.1:
@@ -148,7 +148,7 @@ class Story:
         stream, data = self.chance.choice(live)
         line = self.chance.choice(self.LINES)
         chosen = self.chance.random()
-        if chosen < 0.3:
+        if chosen < 0.3 or not data.was_ready:
             request_id = initialize_id(data.generation)
             line = {
                 "type": "control_response",
@@ -169,6 +169,20 @@ class Story:
             terminated=True,
         )
         await self.engine.happen(stream, event, f"out:{stream}:{data.generation}:{data.output_bytes}")
+
+    async def _ask(self) -> None:
+        """A session's agent asks; in this story also one that isn't there any more."""
+        sessions = [name for name in self.engine.writer.states if name.startswith("session:")]
+        if sessions:
+            domain = self.chance.choice(["pypi.org", "example.com", "npmjs.org"])
+            await self.engine.ask(domain, session=streams.id_of(self.chance.choice(sessions)))
+
+    async def _ask(self) -> None:
+        """A session's agent asks; in this story also one that isn't there any more."""
+        sessions = [name for name in self.engine.writer.states if name.startswith("session:")]
+        if sessions:
+            domain = self.chance.choice(["pypi.org", "example.com", "npmjs.org"])
+            await self.engine.ask(domain, session=streams.id_of(self.chance.choice(sessions)))
 
     async def _press(self) -> None:
         requests = list(self.engine.writer.state(ALIAS_STREAM).data.requests.values())
@@ -239,12 +253,13 @@ async def test_before_anything_is_read_the_cursor_is_where_the_channel_was_joine
     assert positions.cursor == positions.confirmed == {CHANNEL: "a" * 26}
 
 
-async def test_joining_again_does_not_move_the_cursor() -> None:
+async def test_joining_anew_moves_the_cursor_and_keeps_what_is_confirmed() -> None:
     positions = Positions()
     positions.note(e.ChannelJoined(CHANNEL, "x", "a" * 26))
     positions.note(e.MessageSkipped("b" * 26, CHANNEL, 1))
     positions.note(e.ChannelJoined(CHANNEL, "x", "z" * 26))
-    assert positions.cursor == {CHANNEL: "b" * 26}
+    assert positions.cursor == {CHANNEL: "z" * 26}
+    assert positions.confirmed == {CHANNEL: "a" * 26}
 
 
 # --- the rules against the record ---------------------------------------------------------------------------------------

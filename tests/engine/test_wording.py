@@ -1,0 +1,309 @@
+"""What we say: words for each message that the core can ask for, the specification's lines, and no way out of a span."""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib import resources
+
+import pytest
+from markdown_it import MarkdownIt
+
+from sm.core import domains, grammar, tables
+from sm.engine import wording
+from sm.engine.wording import MESSAGES, card, render
+
+BOT = "claude"
+HOSTILE = "`" * 4 + " `x` ```\n```\n~~~\n\n# out\n\n**out** @all ![out](http://out.example/x)\n> out\n" + "`"
+
+
+# --- what the core can ask for ----------------------------------------------------------------------------------------
+
+
+def _core() -> list[ast.Module]:
+    sources = [s for s in resources.files("sm.core").iterdir() if s.name.endswith(".py")]
+    return [ast.parse(source.read_text(encoding="utf-8")) for source in sources]
+
+
+def _texts(node: ast.AST) -> set[str]:
+    return {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+def _assigned(function: ast.AST, name: str) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == name for t in node.targets
+        ):
+            values = (
+                [node.value.body, node.value.orelse] if isinstance(node.value, ast.IfExp) else [node.value]
+            )
+            found |= {v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)}
+    return found
+
+
+def messages_of_the_core() -> dict[str, list[set[str]]]:
+    """Each message that a rule says, with the names of its facts at each place where it does."""
+    found: dict[str, list[set[str]]] = {}
+    for module in _core():
+        for function in [n for n in ast.walk(module) if isinstance(n, ast.FunctionDef)]:
+            for call in [n for n in ast.walk(function) if isinstance(n, ast.Call)]:
+                if not isinstance(call.func, ast.Attribute) or call.func.attr not in {"say", "_say"}:
+                    continue
+                first = call.args[0]
+                names = _assigned(function, first.id) if isinstance(first, ast.Name) else _texts(first)
+                facts = {k.arg for k in call.keywords if k.arg}
+                if any(k.arg is None for k in call.keywords):
+                    facts |= {"trouble", "exit", "err_tail"}
+                if call.func.attr == "say":
+                    facts.add("repository")
+                for name in names:
+                    found.setdefault(name, []).append(facts)
+    return found
+
+
+SAID = messages_of_the_core()
+
+
+def example(fact: str) -> str:
+    return {"waiting": "2", "problem": "typo", "state": "working", "code": "disk_full"}.get(fact, f"<{fact}>")
+
+
+def test_the_messages_of_the_core_are_found() -> None:
+    assert {"preparing", "stopped", "never_ready", "gave_up", "resumed_without_memory", "help"} <= set(SAID)
+
+
+@pytest.mark.parametrize("message", sorted(SAID))
+def test_each_message_of_the_core_has_words_that_need_only_what_the_core_gives(message: str) -> None:
+    for facts in SAID[message]:
+        text = render(message, {fact: example(fact) for fact in facts}, bot=BOT)
+        assert text == text.strip()
+        assert len(text) > 5
+
+
+def test_no_words_are_for_a_message_that_is_never_said() -> None:
+    assert set(MESSAGES) == set(SAID)
+
+
+def test_each_problem_that_the_grammar_finds_has_its_words() -> None:
+    tree = ast.parse((resources.files("sm.core") / "grammar.py").read_text(encoding="utf-8"))
+    problems: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "problem":
+            problems |= _texts(node.value)
+        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "problem" for t in node.targets):
+            values = (
+                [node.value.body, node.value.orelse] if isinstance(node.value, ast.IfExp) else [node.value]
+            )
+            problems |= {text for value in values for text in _texts(value)}
+    assert problems == set(wording._CORRECTIONS)
+
+
+@pytest.mark.parametrize("state", tables.SESSION_STATES)
+def test_each_state_of_a_session_can_be_told(state: str) -> None:
+    facts = {"repository": "acme/webapp", "state": state, "waiting": "0", "started_by": "james"}
+    text = render("status", facts, bot=BOT)
+    assert text.startswith("The session on **acme/webapp**, started by @james, is ")
+
+
+# --- the specification's own lines -------------------------------------------------------------------------------------
+
+
+IN_USE = """\
+⚠️ Repository **acme/webapp** is already in use by session `abc12345`.
+Use `--worktree` for an isolated working directory:
+`@claude start acme/webapp --worktree`"""
+
+
+@pytest.mark.parametrize(
+    ("message", "facts", "text"),
+    [
+        ("preparing", {"repository": "acme/webapp"}, "📦 Preparing **acme/webapp**..."),
+        ("starting", {}, "🚀 Starting session..."),
+        ("ready", {"session": "abc12345"}, "✅ Ready. Container: `claude-abc12345`"),
+        ("stopped", {"waiting": "0"}, "✅ Stopped."),
+        (
+            "in_use",
+            {"repository": "acme/webapp", "holder": "abc12345"},
+            IN_USE,
+        ),
+    ],
+)
+def test_the_example_conversations_messages_stand_as_they_are(
+    message: str, facts: dict[str, str], text: str
+) -> None:
+    assert render(message, facts, bot=BOT) == text
+
+
+def test_the_example_conversations_card_stands_as_it_is() -> None:
+    assert card("pending", "pypi.org") == "🔒 **Network Request:** `pypi.org`"
+    assert card("approved", "pypi.org", "james", "seen") == "✅ `pypi.org` approved by @james"
+
+
+def test_approved_is_said_of_nothing_that_is_not() -> None:
+    for status, detail in (("pending", ""), ("applying", ""), ("denied", ""), ("failed", "unseen")):
+        assert not card(status, "pypi.org", "james", detail).startswith("✅")
+    assert "not confirmed" in card("approved", "pypi.org", "james", "unknown")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "unseen",
+        "alias_missing",
+        "alias_disabled",
+        "alias_wrong_type",
+        "unauthorized",
+        "forbidden",
+        "rejected",
+        "certificate",
+        "no_endpoint",
+        "quarantined",
+    ],
+)
+def test_a_failed_card_says_what_to_do(code: str) -> None:
+    text = card("failed", "pypi.org", "james", code)
+    assert text.startswith("⚠️ `pypi.org` was approved by @james, but is not open: ")
+    assert text.partition("open: ")[2] != code
+
+
+# --- nothing of others' words gets out of its span or fence -------------------------------------------------------------
+
+
+def outside(text: str) -> str:
+    """What of a post is read as Markdown: everything that is in no code span and no fence."""
+    seen: list[str] = []
+    for token in MarkdownIt("commonmark").parse(text):
+        if token.type in {"fence", "code_block"}:
+            continue
+        if token.type == "heading_open":
+            seen.append("HEADING out")
+        for child in token.children or ():
+            if child.type != "code_inline":
+                seen.append(child.content or child.type)
+                seen += [str(value) for value in (child.attrs or {}).values()]
+    return "\n".join(seen)
+
+
+FACTS = {
+    "repository": "acme/webapp",
+    "session": "abc12345",
+    "holder": "abc12345",
+    "waiting": "0",
+    "code": "git_failed",
+    "trouble": "ended",
+    "exit": "137 0",
+    "turn_was_open": "",
+    "err_tail": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("message", "fact"),
+    [
+        ("prepare_failed", "detail"),
+        ("start_failed", "detail"),
+        ("turn_failed", "detail"),
+        ("api_retry", "detail"),
+        ("never_ready", "err_tail"),
+        ("never_ready", "exit"),
+        ("agent_ended", "err_tail"),
+        ("agent_ended", "exit"),
+        ("gave_up", "err_tail"),
+        ("gave_up", "exit"),
+    ],
+)
+@pytest.mark.parametrize("hostile", [HOSTILE, HOSTILE[1:], "\n" + HOSTILE, HOSTILE * 40, "`` out `` out"])
+def test_somebody_elses_words_stay_in_their_code(message: str, fact: str, hostile: str) -> None:
+    text = render(message, {**FACTS, fact: hostile}, bot=BOT)
+    assert "out" not in outside(text).replace("without", ""), text
+    assert len(text) < 1500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "stat `out",
+        "strat ` **out** ` x",
+        "start `**out**`",
+        "start a/b `` out ``",
+        "start --`out`",
+        "stop ```\n# out",
+    ],
+)
+def test_a_corrections_words_stay_in_their_code(body: str) -> None:
+    intent = grammar.read(f"@{BOT} {body}", BOT).intent
+    assert intent.name == "correct"
+    facts = {"problem": intent.problem, "word": intent.word, "suggestion": intent.suggestion}
+    text = render("correction", facts, bot=BOT)
+    assert "out" not in outside(text).replace("Without", "").replace("leave out", ""), text
+
+
+def test_a_message_in_doubt_is_quoted_on_one_line() -> None:
+    text = render("in_doubt", {"text": "first\nsecond\r\n# third"}, bot=BOT)
+    assert text.splitlines()[1:] == ["> first second # third"]
+
+
+# --- counts, failures, corrections --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message", ["stopped", "prepare_failed", "start_failed", "never_ready", "gave_up"])
+@pytest.mark.parametrize(
+    ("waiting", "said"),
+    [("0", ""), ("1", "1 message was not delivered."), ("3", "3 messages were not delivered.")],
+)
+def test_an_end_says_how_many_messages_were_not_delivered(message: str, waiting: str, said: str) -> None:
+    text = render(message, {**FACTS, "detail": "", "waiting": waiting}, bot=BOT)
+    assert said in text
+    assert ("delivered" in text) == bool(said)
+
+
+@pytest.mark.parametrize("code", sorted(wording._PREPARE_ADVICE))
+def test_a_failure_with_a_code_says_what_to_do(code: str) -> None:
+    text = render("prepare_failed", {**FACTS, "code": code, "detail": "fatal: no"}, bot=BOT)
+    assert text.startswith("❌ Could not prepare **acme/webapp**. ")
+    assert text.endswith("```text\nfatal: no\n```")
+
+
+def test_a_failure_without_a_known_code_still_says_what_happened() -> None:
+    text = render("start_failed", {**FACTS, "code": "brand_new", "detail": "it broke"}, bot=BOT)
+    assert "it broke" in text
+    assert "start again" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "suggestion"),
+    [
+        ("strat acme/webapp", "@claude start acme/webapp"),
+        ("stpo", "@claude stop"),
+        ("stop now", "@claude stop"),
+        ("start", "@claude start org/repo"),
+        ("start acme/webapp --worktree", "@claude start acme/webapp"),
+        ("start acme/webapp@dev", "@claude start acme/webapp"),
+        ("start acme/webapp other/one", "@claude start acme/webapp"),
+        ("start https://github.com/acme/webapp.git", "@claude start acme/webapp"),
+    ],
+)
+def test_a_correction_offers_a_line_that_works(body: str, suggestion: str) -> None:
+    intent = grammar.read(f"@claude {body}", BOT).intent
+    facts = {"problem": intent.problem, "word": intent.word, "suggestion": intent.suggestion}
+    assert f"`{suggestion}`" in render("correction", facts, bot=BOT)
+    assert grammar.read(suggestion, BOT).intent.name in {"start", "stop"}
+
+
+def test_the_help_names_every_command_and_the_bots_real_name() -> None:
+    text = render("help", {}, bot="robot")
+    for command in ("start org/repo", "stop", "status"):
+        assert f"`@robot {command}`" in text
+
+
+def test_a_refused_domain_is_told_with_the_reason() -> None:
+    text = render("domain_refused", {"domain": "co.uk", "code": "public_suffix"}, bot=BOT)
+    assert text.startswith("🔒 The agent asked for `co.uk`, which can't be opened: ")
+    assert domains.advice("public_suffix") in text
+
+
+def test_the_system_prompt_names_the_markers_that_are_read() -> None:
+    assert re.search(r"^\[NETWORK_REQUEST: example\.com\]$", wording.SYSTEM_PROMPT, re.MULTILINE)
+    for marker in ("[NETWORK_APPROVED: example.com]", "[NETWORK_DENIED: example.com]"):
+        assert marker in wording.SYSTEM_PROMPT
