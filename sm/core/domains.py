@@ -33,7 +33,7 @@ def refusal(name: str) -> str:
         return "empty"
     if len(name) > MAX_NAME:
         return "too_long"
-    if ":" in name or re.fullmatch(r"[0-9.\-/x]+", name) or name.rpartition(".")[2].isdigit():
+    if ":" in name or re.fullmatch(r"[0-9.\-/]+", name) or _is_number(name.rpartition(".")[2]):
         return "an_address" if re.fullmatch(r"[0-9a-fA-Fx.:/\[\]-]+", name) else "not_a_host_name"
     labels = name.split(".")
     if any(len(label) > MAX_LABEL for label in labels):
@@ -41,3 +41,8 @@ def refusal(name: str) -> str:
     if not all(_LABEL.match(label) for label in labels):
         return "not_a_host_name"
     return "no_dot" if len(labels) == 1 else ""
+
+
+def _is_number(label: str) -> bool:
+    """A resolver reads a name as an address when its last label is a number, be it hexadecimal."""
+    return label.isdigit() or re.fullmatch(r"0x[0-9a-f]*", label) is not None
