@@ -1,0 +1,304 @@
+"""What is decided before the append: masking first, whose text is stored, where a session lives, which names are names."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from engine_kit import ALIAS, CHANNEL, CHANNEL_STREAM, JAMES, Engine, a_post, ingress
+
+from sm.core import markers
+from sm.core.events import LineReceived, MessageReceived, MessageSkipped, Verdict
+from sm.core.fold import StreamState, initial
+from sm.engine.ingress import Ingress, is_public_suffix, judge
+from sm.journal.masking import Masker
+
+SECRET = "hunter2-hunter2"
+
+
+@pytest.fixture
+def reader() -> Ingress:
+    return ingress(Masker([SECRET]))
+
+
+@pytest.fixture
+def free() -> StreamState:
+    return initial(CHANNEL_STREAM)
+
+
+@pytest.fixture
+def occupied(free: StreamState) -> StreamState:
+    return evolve(free, name="occupied", data=evolve(free.data, session_id="abc", repository="acme/webapp"))
+
+
+# --- a person's post ----------------------------------------------------------------------------------------------------
+
+
+def test_without_a_session_a_post_that_does_not_mention_the_bot_leaves_no_text(
+    reader: Ingress, free: StreamState
+) -> None:
+    post = a_post("between ourselves")
+    event = reader.message(post, JAMES, free)
+    assert event == MessageSkipped(post.id, CHANNEL, post.create_at_ms)
+
+
+@pytest.mark.parametrize("text", ["@claude help", "can @claude do it?", "@CLAUDE, stop"])
+def test_without_a_session_a_mention_is_taken(reader: Ingress, free: StreamState, text: str) -> None:
+    event = reader.message(a_post(text), JAMES, free)
+    assert isinstance(event, MessageReceived)
+    assert event.mentioned
+
+
+@pytest.mark.parametrize(
+    "text", ["`@claude help`", "```\n@claude start a/b\n```", "@claudette hello", "mail@claude"]
+)
+def test_what_is_no_mention_in_mattermost_is_none_here(reader: Ingress, free: StreamState, text: str) -> None:
+    assert isinstance(reader.message(a_post(text), JAMES, free), MessageSkipped)
+
+
+def test_with_a_session_every_post_is_taken_without_the_leading_mention(
+    reader: Ingress, occupied: StreamState
+) -> None:
+    plain = reader.message(a_post("add pytest"), JAMES, occupied)
+    spoken_to = reader.message(a_post("@claude add pytest"), JAMES, occupied)
+    assert isinstance(plain, MessageReceived)
+    assert isinstance(spoken_to, MessageReceived)
+    assert (plain.text, plain.body, plain.mentioned) == ("add pytest", "add pytest", False)
+    assert (spoken_to.text, spoken_to.body, spoken_to.mentioned) == ("@claude add pytest", "add pytest", True)
+    assert (plain.user_id, plain.user_name) == (JAMES.id, "james")
+
+
+def test_a_post_is_masked_before_it_is_parsed_and_the_count_is_right(
+    reader: Ingress, occupied: StreamState
+) -> None:
+    event = reader.message(
+        a_post(f"@claude use {SECRET} and ghp_0123456789abcdef, not {SECRET}"), JAMES, occupied
+    )
+    assert isinstance(event, MessageReceived)
+    assert event.body == "use [masked] and [masked], not [masked]"
+    assert event.masked == 3
+
+
+def test_what_was_masked_is_not_there_for_the_parse(occupied: StreamState) -> None:
+    """Were the text masked after the parse, `body_at` would point into the middle of it."""
+    reader = ingress(Masker(["@claude start"]))
+    event = reader.message(a_post("@claude start acme/webapp"), JAMES, occupied)
+    assert isinstance(event, MessageReceived)
+    assert event.body == event.text == "[masked] acme/webapp"
+    assert (event.intent.name, event.placement) == ("text", None)
+
+
+def test_a_secret_in_a_correction_is_masked_too(reader: Ingress, free: StreamState) -> None:
+    event = reader.message(a_post(f"@claude strat {SECRET}"), JAMES, free)
+    assert isinstance(event, MessageReceived)
+    assert event.intent.name == "correct"
+    assert "hunter2" not in repr(event)
+    assert event.masked == 1
+
+
+def test_a_place_is_given_to_start_alone(reader: Ingress, free: StreamState) -> None:
+    for text in (
+        "@claude stop",
+        "@claude help",
+        "@claude",
+        "@claude start",
+        "@claude start a/b --worktree",
+        "@claude hi",
+    ):
+        event = reader.message(a_post(text), JAMES, free)
+        assert isinstance(event, MessageReceived)
+        assert event.placement is None, text
+    event = reader.message(a_post("@claude start acme/webapp"), JAMES, free)
+    assert isinstance(event, MessageReceived)
+    assert event.placement is not None
+    place = event.placement
+    assert (place.vm, place.alias, place.runtime) == ("vm.test", ALIAS, "podman")
+    assert (event.intent.org, event.intent.repo) == ("acme", "webapp")
+
+
+def test_each_session_gets_an_id_of_its_own(reader: Ingress, free: StreamState) -> None:
+    ids = {
+        event.placement.session_id
+        for _ in range(3)
+        if isinstance(event := reader.message(a_post("@claude start a/b"), JAMES, free), MessageReceived)
+        and event.placement
+    }
+    assert len(ids) == 3
+
+
+def test_the_bot_answers_to_its_real_name_only(free: StreamState) -> None:
+    reader = ingress(bot_name="robot.one")
+    assert isinstance(reader.message(a_post("@claude help"), JAMES, free), MessageSkipped)
+    assert isinstance(reader.message(a_post("@robotxone help"), JAMES, free), MessageSkipped)
+    assert isinstance(reader.message(a_post("@robot.one help"), JAMES, free), MessageReceived)
+
+
+# --- a line of the agent ------------------------------------------------------------------------------------------------
+
+
+def line(reader: Ingress, *texts: str) -> LineReceived:
+    content = [{"type": "text", "text": text} for text in texts]
+    value = {"type": "assistant", "message": {"role": "assistant", "content": content}}
+    return reader.line(1, offset=10, end=99, text=json.dumps(value), terminated=True)
+
+
+def test_each_marker_gets_its_verdict_in_order_and_once(reader: Ingress) -> None:
+    event = line(
+        reader,
+        "I need:\n[NETWORK_REQUEST: pypi.org]\n[NETWORK_REQUEST: co.uk]",
+        "```\n[NETWORK_REQUEST: pypi.org]\n[NETWORK_REQUEST: Example.com]\n```",
+        "inline [NETWORK_REQUEST: ignored.example] is none",
+    )
+    assert event.verdicts == (
+        Verdict("pypi.org"),
+        Verdict("co.uk", "public_suffix"),
+        Verdict("Example.com", "not_a_host_name"),
+    )
+    assert (event.offset, event.end, event.terminated) == (10, 99, True)
+
+
+def test_a_flood_of_markers_is_bounded_and_said(reader: Ingress) -> None:
+    event = line(reader, "\n".join(f"[NETWORK_REQUEST: h{n}.example.com]" for n in range(500)))
+    assert len(event.verdicts) == markers.MAX_MARKERS + 1
+    assert event.verdicts[-1].refused == "too_many"
+
+
+def test_a_secret_in_the_agents_line_is_masked_also_behind_escapes(reader: Ingress) -> None:
+    hidden = "".join(f"\\u{ord(c):04x}" for c in SECRET)
+    text = f'{{"type":"assistant","message":{{"content":[{{"type":"text","text":"{hidden}"}}]}}}}'
+    event = reader.line(1, offset=0, end=len(text) + 1, text=text, terminated=True)
+    assert "[masked]" in event.line
+    assert hidden not in event.line
+    assert event.end == len(text) + 1  # offsets are of the raw bytes
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no json", '{"type":', "[" * 100_000, '{"type":"assistant"}', "\ud800", "\x00"]
+)
+def test_any_line_is_read(reader: Ingress, text: str) -> None:
+    event = reader.line(1, offset=0, end=1, text=text, terminated=False)
+    assert event.verdicts == ()
+    assert not event.terminated
+
+
+async def test_half_a_character_of_the_agent_is_stored_and_asked_for_without_harm(engine: Engine) -> None:
+    """JSON can hold a lone surrogate, which no UTF-8 can: it must not break the commit."""
+    text = json.dumps(
+        {
+            "type": "assistant",
+            "message": {"content": [{"type": "text", "text": "[NETWORK_REQUEST: \ud800.com]"}]},
+        }
+    )
+    event = ingress().line(1, offset=0, end=len(text) + 1, text=text, terminated=True)
+    assert event.verdicts == (Verdict("\ud800.com", "not_a_host_name"),)
+    await engine.happen("session:s1", event, "out:s1:1:0")
+    assert not engine.fatal
+    assert (await engine.rows(stream="session:s1"))[-1].kind == "agent.line_received"
+
+
+# --- names --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "co.uk",
+        "github.io",
+        "s3.amazonaws.com",
+        "com.au",
+        "blogspot.com",
+        "k12.ma.us",
+        "foo.ck",
+        "herokuapp.com",
+    ],
+)
+def test_a_public_suffix_is_no_host(name: str) -> None:
+    assert judge(name) == Verdict(name, "public_suffix")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pypi.org",
+        "files.pythonhosted.org",
+        "bbc.co.uk",
+        "acme.github.io",
+        "my-bucket.s3.amazonaws.com",
+        "amazonaws.com",
+        "www.ck",
+        "xn--bcher-kva.example",
+        "host.internal",
+    ],
+)
+def test_a_host_below_a_suffix_may_be_asked_for(name: str) -> None:
+    assert judge(name) == Verdict(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("", "empty"),
+        ("localhost", "no_dot"),
+        ("PyPI.org", "not_a_host_name"),
+        ("pypi.org.", "not_a_host_name"),
+        (".pypi.org", "not_a_host_name"),
+        ("*.pypi.org", "not_a_host_name"),
+        ("pypi_org.com", "not_a_host_name"),
+        ("pypi.org:443", "not_a_host_name"),
+        ("https://pypi.org", "not_a_host_name"),
+        ("bücher.example", "not_a_host_name"),
+        ("10.0.0.1", "an_address"),
+        ("10.0.0.0/8", "an_address"),
+        ("10.0.0.1-10.0.0.9", "an_address"),
+        ("2001:db8::1", "an_address"),
+        ("example.123", "not_a_host_name"),
+        ("a" * 64 + ".com", "too_long"),
+        (".".join(["abcdefgh"] * 30) + ".com", "too_long"),
+        ("llm_approved_domains", "not_a_host_name"),
+        ("!10.0.0.1", "not_a_host_name"),
+        ("a.com b.com", "not_a_host_name"),
+        ("a.com\n", "not_a_host_name"),
+    ],
+)
+def test_what_is_no_host_name_is_refused_with_a_reason(name: str, code: str) -> None:
+    assert judge(name).refused == code
+
+
+def test_suffixes_are_judged_by_the_bundled_list_without_network_or_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from sm.engine import ingress as module
+
+    def no_socket(*_args: object, **_more: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    written: list[object] = []
+    true_open = builtins.open
+
+    def watched_open(file, mode="r", *args, **more):
+        if set(mode) & set("wax+"):
+            written.append(file)
+        return true_open(file, mode, *args, **more)
+
+    monkeypatch.setattr(socket, "socket", no_socket)
+    monkeypatch.setattr(socket, "getaddrinfo", no_socket)
+    monkeypatch.setattr(builtins, "open", watched_open)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TLDEXTRACT_CACHE", str(tmp_path / "cache"))
+    # A fresh reader of the list, made as the module makes its own: nothing is in memory yet.
+    fresh = type(module._SUFFIXES)(
+        suffix_list_urls=module._SUFFIXES.suffix_list_urls,
+        include_psl_private_domains=module._SUFFIXES.include_psl_private_domains,
+        cache_dir=None,
+    )
+    monkeypatch.setattr(module, "_SUFFIXES", fresh)
+    assert is_public_suffix("co.uk")
+    assert is_public_suffix("github.io")
+    assert not is_public_suffix("pypi.org")
+    assert written == []
+    assert list(tmp_path.iterdir()) == []
+    assert module._SUFFIXES.suffix_list_urls == ()
