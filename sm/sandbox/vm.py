@@ -101,15 +101,7 @@ class VmPeer:
 
         Raises `OSError` when the port is taken, `RuntimeError` when git or venv fails.
         """
-        vm_home.make_home(self.layout, self._secrets)
-        await vm_home.make_upstream(self.layout)
-        python = await asyncio.to_thread(vm_home.make_python, self.layout.vm)
-        self.notes.clear()
-        claude, note = await asyncio.to_thread(vm_home.find_agent, self._wanted_claude)
-        self.agent = f"real CLI {claude}" if claude else "stand-in"
-        self.notes.append(note)
-        vm_home.make_agent(self.layout, claude)
-        await self._write_engine(python, claude)
+        await self.set_up()
         self._host_key = self._key("host_key")
         self._client_key = self._key("client_key")
         login = vm_ssh.Login(
@@ -127,6 +119,20 @@ class VmPeer:
             password_auth=False, kbdint_auth=False, allow_pty=False, login_timeout=20, encoding=None,
         )  # fmt: skip
         self.host, self.port = host, self._acceptor.get_port()
+
+    async def set_up(self) -> None:
+        """Write the VM's disk, as `start` does first. Raises `RuntimeError` when git or venv fails."""
+        vm_home.make_home(self.layout, self._secrets)
+        self.notes.clear()
+        python, (claude, note), _ = await asyncio.gather(
+            asyncio.to_thread(vm_home.make_python, self.layout.vm),
+            asyncio.to_thread(vm_home.find_agent, self._wanted_claude),
+            vm_home.make_upstream(self.layout),
+        )
+        self.agent = f"real CLI {claude}" if claude else "stand-in"
+        self.notes.append(note)
+        vm_home.make_agent(self.layout, claude)
+        await self._write_engine(python, claude)
 
     async def stop(self) -> None:
         """Close the server and every connection, and end every process that ran on the VM."""
@@ -220,7 +226,8 @@ class VmPeer:
         }
 
     async def _write_engine(self, python: Path, claude: Path | None) -> None:
-        allowed = {what: await _probe(what) for what in ("mounts", "pids", "nets")}
+        kinds = ("mounts", "pids", "nets")
+        allowed = dict(zip(kinds, await asyncio.gather(*map(_probe, kinds)), strict=True))
         if self._wanted_mounts is not None:
             allowed["mounts"] = self._wanted_mounts
         if not allowed["mounts"]:
@@ -239,6 +246,7 @@ class VmPeer:
             str(python),
             str(self.layout.image),
         ]
+        visible += [path for path in sys.path if path.endswith("-packages")]
         programs = [str(self.layout.image), str(python / "bin")]
         if claude is not None:
             folders, on_path = vm_home.needs(claude)

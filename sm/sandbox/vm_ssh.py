@@ -56,6 +56,10 @@ class Server(asyncssh.SSHServer):
         if self._login.faults.hit("vm", "refuse_connection"):
             conn.abort()
 
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Forget it."""
+        self.connection = None
+
     def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - everybody must prove themselves
         """Everybody has to authenticate."""
         return True
