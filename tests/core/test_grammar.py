@@ -225,14 +225,9 @@ def test_owners_follow_githubs_rules(org: str, good: bool):
 
 @pytest.mark.parametrize(
     ("repo", "good"),
-    [("x" * 100, True), ("x" * 101, False), ("_x", True), ("-x", False), ("x.lock", False), ("X.GIT", False)]
-    + [
-        ("x.part", False),
-        ("x.wiki", False),
-        ("x\n", False),
-        ("x y", False),
-        ("", False),
-        ("gitignore", True),
+    [
+        *[("x" * 100, True), ("_x", True), ("gitignore", True)],
+        *[(bad, False) for bad in ("x" * 101, "-x", "x.lock", "X.GIT", "x.part", "x.wiki", "x\n", "x y", "")],
     ],
 )
 def test_repositories_follow_githubs_rules_and_none_can_be_an_option_or_a_path(repo: str, good: bool):
