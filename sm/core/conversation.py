@@ -18,7 +18,7 @@ from sm.core.commands import AppendLine, Relay, Say
 from sm.core.events import LineReceived, MessageAssigned, NetworkApproved, NetworkRequested
 from sm.core.memory import Conversation, Queued, SessionData
 from sm.core.step import Step
-from sm.core.stream_json import Reading, initialize_id, message_uuid, read_line, user_line
+from sm.core.stream_json import MAX_DETAIL, Reading, initialize_id, message_uuid, read_line, user_line
 
 
 class ConversationStep(Step[SessionData]):
@@ -135,7 +135,7 @@ class ConversationStep(Step[SessionData]):
         """Show each block; ask for what its markers ask for."""
         for part in range(len(reading.texts)):
             self.issue(Relay(self.data.channel_id, part))
-        self.talk = evolve(self.talk, last_text=_digest(reading.texts[-1]))
+        self.talk = evolve(self.talk, last_text=_digest(reading.texts[-1][:MAX_DETAIL]))
         for index, verdict in enumerate(cast("LineReceived", self.event).verdicts):
             if verdict.refused:
                 self._refuse(index, verdict.domain, verdict.refused)

@@ -6,8 +6,9 @@ stays), what must hold (`when`), and what is done (`do`, methods of the model, i
 and state are tried from above; a pair without a row is ignored and changes nothing.
 
 Some triggers are no events of the journal but what an event turned out to mean: `initialized`, `turn_opened`,
-`turn_closed`, `line_delivered` (a message for the agent is on its way), `generation_over` (its container is
-stopped by us *and* its output is read to the end). A step fires them itself, within the same fold.
+`turn_closed`, `line_delivered` (a message for the agent is on its way), `line_acknowledged` (the agent has it, or
+another waits that it may have at once), `generation_over` (its container is stopped by us *and* its output is
+read to the end). A step fires them itself, within the same fold.
 """
 
 from __future__ import annotations

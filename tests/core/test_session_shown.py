@@ -66,6 +66,14 @@ def test_an_error_that_was_shown_as_text_is_shown_once():
     ]
 
 
+def test_a_long_error_that_was_shown_as_text_is_shown_once():
+    world = World().working()
+    world.says("API Error: " + "x" * 5000)
+    assert world.result("API Error: " + "x" * 5000, is_error=True).commands == [
+        said("turn_failed", detail="")
+    ]
+
+
 def test_an_error_without_words_is_shown_by_its_kind():
     world = World().working()
     world.result("", is_error=True, subtype="error_during_execution")
