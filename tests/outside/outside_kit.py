@@ -1,0 +1,203 @@
+"""Peers and service as processes of their own, and what can be seen of them from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncssh
+from attrs import define, field
+
+from sm.journal.sqlite import open_journal
+from sm.sandbox import environment_file
+
+DEADLINE_S = 40.0
+
+
+async def until(what: str, look: Callable[[], Awaitable[Any]], within_s: float = DEADLINE_S) -> Any:
+    """Wait until `look` answers something true; the failure says what did not happen."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not (found := await look()):
+                await asyncio.sleep(0.05)
+            return found
+    except TimeoutError:
+        raise AssertionError(f"this did not happen in {within_s:g} s: {what}") from None
+
+
+@define
+class Peers:
+    """`sm sandbox --peers-only` as a process."""
+
+    folder: Path
+    variables: dict[str, str] = field(factory=dict)
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        env_file = self.folder / "peers.env"
+        log = (self.folder / "peers.log").open("ab")
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sm", "sandbox", "--peers-only", "--stand-in",
+            "--state", str(self.folder / "state"), "--env-file", str(env_file),
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+
+        async def up() -> bool:
+            assert self.process is not None
+            assert self.process.returncode is None, (self.folder / "peers.log").read_text()
+            return env_file.exists()
+
+        await until("the peers are up", up, 60)
+        self.variables = environment_file.read(env_file)
+
+    async def stop(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.terminate()
+            await self.process.wait()
+
+    async def control(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the control server."""
+        url = f"{self.variables['SANDBOX_CONTROL_URL']}/{path}"
+        async with aiohttp.ClientSession() as http, http.request(method, url, json=body) as answer:
+            assert answer.status < 300, await answer.text()
+            return await answer.json(content_type=None)
+
+    async def on_vm(self, command: str) -> None:
+        """Run a command as an operator logged in on the VM would."""
+        host, port = self.variables["SM_VM_HOST"].split(":")
+        key = asyncssh.import_private_key(self.variables["SM_VM_SSH_KEY"])
+        async with asyncssh.connect(
+            host, int(port), username=self.variables["SM_VM_USER"], client_keys=[key], known_hosts=None
+        ) as connection:
+            await connection.run(f"bash -lc {command!r}", check=True)
+
+
+@define
+class Service:
+    """`sm serve`, watched: when it kills itself at its fault, it is started again without one."""
+
+    variables: dict[str, str]
+    journal: Path
+    fault: str | None = None
+    kills: int = 0
+    killed: asyncio.Event = field(factory=asyncio.Event)
+    _process: asyncio.subprocess.Process | None = None
+    _watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._spawn(self.fault)
+        self._watch = asyncio.create_task(self._watching())
+
+    async def _spawn(self, fault: str | None) -> None:
+        settings = {name: value for name, value in self.variables.items() if name.startswith("SM_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
+        log = self.journal.with_suffix(".log").open("ab")
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sm", "serve", *(["--fault", fault] if fault else []),
+            env={**inherited, **settings, "SM_JOURNAL": str(self.journal)},
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+
+    async def _watching(self) -> None:
+        while True:
+            assert self._process is not None
+            status = await self._process.wait()
+            if status != -signal.SIGKILL or self.fault is None:
+                return
+            self.kills += 1
+            self.killed.set()
+            await self._spawn(None)
+
+    async def drained(self) -> None:
+        """Wait until nothing is left to do but timers."""
+
+        async def empty() -> bool:
+            async with await open_journal(self.journal, read_only=True) as journal:
+                return all(command.kind == "timer.set" for command in await journal.outstanding())
+
+        await until("the outbox is empty", empty)
+
+    async def stop(self) -> None:
+        self.fault = None
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            assert await self._process.wait() == 0, self.journal.with_suffix(".log").read_text()[-3000:]
+        if self._watch is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+
+
+@define
+class Chat:
+    """A channel, seen and written by james."""
+
+    peers: Peers
+    http: aiohttp.ClientSession
+    channel_id: str
+
+    async def posts(self) -> list[dict[str, Any]]:
+        """All posts, oldest first, as people see them."""
+        url = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/channels/{self.channel_id}/posts"
+        async with self.http.get(url, params={"per_page": "200"}) as answer:
+            listing = await answer.json()
+        found = [listing["posts"][post_id] for post_id in reversed(listing["order"])]
+        return [post for post in found if not post["type"]]
+
+    async def say(self, text: str) -> None:
+        url = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/posts"
+        body = {"channel_id": self.channel_id, "message": text}
+        async with self.http.post(url, json=body) as answer:
+            assert answer.status == 201, await answer.text()
+
+    async def sees(self, text: str) -> dict[str, Any]:
+        """Wait for a post that holds this text."""
+
+        async def look() -> dict[str, Any] | None:
+            return next((post for post in await self.posts() if text in post["message"]), None)
+
+        try:
+            return await until(f"a post with {text!r}", look)
+        except AssertionError as error:
+            said = "\n".join(post["message"] for post in await self.posts())
+            raise AssertionError(f"{error}; the channel holds:\n{said}") from None
+
+    async def press(self, post: dict[str, Any], action: str) -> None:
+        """Press a button, again and again, until the card shows a decision: the service may be down."""
+        base = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/posts/{post['id']}"
+
+        async def decided() -> bool:
+            async with self.http.get(base) as answer:
+                if "Network Request" not in (await answer.json())["message"]:
+                    return True
+            async with self.http.post(f"{base}/actions/{action}", json={}) as answer:
+                await answer.read()
+            await asyncio.sleep(0.2)
+            return False
+
+        await until("the card shows a decision", decided)
+
+
+@contextlib.asynccontextmanager
+async def channel(peers: Peers, name: str) -> AsyncIterator[Chat]:
+    """A new channel with the bot and james in it."""
+    made = await peers.control(
+        "POST", "mattermost/channel", {"name": name, "members": ["james", "sarah", "claude"]}
+    )
+    token = peers.variables["SANDBOX_TOKEN_JAMES"]
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
+        yield Chat(peers, http, made["id"])
+
+
+def normal(text: str, domain: str) -> str:
+    """A text without what differs from run to run: ids, and the run's own domain."""
+    text = re.sub(r"claude-[0-9a-f]{8}", "claude-ID", text)
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID", text)
+    return text.replace(domain, "DOMAIN")

@@ -1,0 +1,202 @@
+"""kill -9 for each kind of command, before its effect and after it: outside nothing is missing, nothing is twice.
+
+Each row is the shortest conversation that reaches the kind. It is played once without a kill and once for each
+point; what posts, `in` files, containers and the firewall hold afterwards must be the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from attrs import frozen
+from outside_kit import Chat, Peers, Service, channel, normal, until
+
+from sm.core.commands import COMMANDS
+from sm.engine.faultpoints import POINTS
+
+pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(120)]
+
+
+@frozen
+class Play:
+    """What a conversation may use."""
+
+    peers: Peers
+    chat: Chat
+    domain: str
+
+    async def start(self) -> None:
+        await self.chat.say("@claude start acme/webapp")
+        await self.chat.sees("✅ Ready.")
+
+    async def stop(self) -> None:
+        await self.chat.say("@claude stop")
+        await self.chat.sees("✅ Stopped.")
+
+
+async def talk(play: Play) -> None:
+    """Start, one message, its answer, stop."""
+    await play.start()
+    await play.chat.say("good morning")
+    await play.chat.sees("You said: good morning")
+    await play.stop()
+
+
+async def ask(play: Play) -> None:
+    """The agent asks for a domain, a person approves, the agent hears it."""
+    await play.start()
+    await play.chat.say(f"please open {play.domain}")
+    await play.chat.press(await play.chat.sees("🔒 **Network Request:**"), "approve")
+    await play.chat.sees(f"✅ `{play.domain}` approved by @james")
+
+    async def told() -> bool:
+        sessions = (await play.peers.control("GET", "state/vm"))["sessions"]
+        return f"[NETWORK_APPROVED: {play.domain}]" in json.dumps(sessions)
+
+    await until("the agent is told", told)
+    await play.chat.sees("[NETWORK_APPROVED")
+    await play.stop()
+
+
+async def stop_in_turn(play: Play) -> None:
+    """A stop while the agent works: interrupt, then stop; its timer fires five seconds later."""
+    await play.start()
+    await play.chat.say("sleep 60")
+
+    async def working() -> bool:
+        return "sleep 60" in json.dumps(await play.peers.control("GET", "state/agent"))
+
+    await until("the agent works", working)
+    await play.stop()
+
+
+async def lose_agent(play: Play) -> None:
+    """The container is killed while a message is not acknowledged; the conversation goes on in the next one."""
+    await play.start()
+    await play.peers.control("POST", "faults", {"peer": "agent", "fault": "hang", "times": 1})
+    await play.chat.say("good evening")
+
+    async def appended() -> str | None:
+        vm = await play.peers.control("GET", "state/vm")
+        running = [one for one in vm["containers"] if one["running"]]
+        return running[0]["id"] if running and "good evening" in json.dumps(vm["sessions"]) else None
+
+    container = await until("the message is in the agent's file", appended)
+
+    async def hangs() -> bool:
+        return "good evening" in json.dumps(await play.peers.control("GET", "state/agent"))
+
+    await until("the agent has asked its API", hangs)
+    await play.peers.on_vm(f"podman kill {container}")
+    await play.chat.sees("✅ Back")
+    await play.stop()
+
+
+ROWS: dict[str, Callable[[Play], Awaitable[None]]] = {
+    "chat.say": talk,
+    "chat.relay": talk,
+    "card.post": ask,
+    "card.update": ask,
+    "alias.save": ask,
+    "alias.apply": ask,
+    "repository.prepare": talk,
+    "agent.start": talk,
+    "agent.append": talk,
+    "agent.stop": talk,
+    "agent.probe": lose_agent,
+    "timer.set": stop_in_turn,
+}
+
+
+def test_every_kind_of_command_has_its_row() -> None:
+    assert set(ROWS) == set(COMMANDS)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def peers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Peers]:
+    made = Peers(tmp_path_factory.mktemp("kills"))
+    await made.start()
+    yield made
+    await made.stop()
+
+
+_numbers = itertools.count(1)
+_without_kill: dict[str, dict[str, Any]] = {}
+
+
+async def _seen_outside(play: Play, writes_before: int) -> dict[str, Any]:
+    """All that an observer could compare, without what differs from run to run."""
+    state = await play.peers.control("GET", "state")
+    posts = [post for post in await play.chat.posts()]
+    session = next(iter(state["vm"]["sessions"]), None)
+    inputs = {
+        generation: [normal(line, play.domain) for line in files["in"]]
+        for session_files in state["vm"]["sessions"].values()
+        for generation, files in session_files.items()
+    }
+    opnsense = state["opnsense"]
+    return {
+        "session": session is not None,
+        "posts": [(post["user_id"], normal(post["message"], play.domain)) for post in posts],
+        "buttons": [bool(post["props"].get("attachments")) for post in posts],
+        "in": inputs,
+        "containers": [(one["name"], one["running"]) for one in state["vm"]["containers"]],
+        "alias": opnsense["aliases"]["llm_approved_domains"]["content"].count(play.domain),
+        "alias writes": opnsense["set_item"] - writes_before,
+    }
+
+
+async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dict[str, Any]:
+    """One conversation in a channel and a journal of its own, on a VM that holds nothing yet."""
+    number = next(_numbers)
+    for name in ("SM_SESSIONS_PATH", "SM_REPOS_BASE_PATH"):
+        shutil.rmtree(peers.variables[name], ignore_errors=True)
+    await peers.control("DELETE", "faults")
+    domain = f"run{number}.example.com"
+    await peers.control("POST", "opnsense/dns", {"name": domain, "addresses": [f"198.51.100.{100 + number}"]})
+    writes_before = (await peers.control("GET", "state/opnsense"))["set_item"]
+    service = Service(peers.variables, folder / "journal.db", fault)
+    async with channel(peers, f"run-{number}") as chat:
+        play = Play(peers, chat, domain)
+        await service.start()
+        try:
+
+            async def listens() -> bool:
+                return bool((await peers.control("GET", "state/websockets")).get("claude"))
+
+            await until("the service listens", listens)
+            await ROWS[kind](play)
+            if fault is not None:
+                await asyncio.wait_for(service.killed.wait(), 15)
+            await service.drained()
+            seen = await _seen_outside(play, writes_before)
+        finally:
+            await service.stop()
+    assert service.kills == (0 if fault is None else 1)
+    verified = subprocess.run(  # noqa: ASYNC221 - nothing else runs here
+        [sys.executable, "-m", "sm.replay", str(service.journal), "verify"], capture_output=True, text=True
+    )
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    return seen
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("kind", sorted(ROWS))
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_kill_leaves_no_trace_outside(kind: str, point: str, peers: Peers, tmp_path: Path) -> None:
+    conversation = ROWS[kind].__name__
+    if conversation not in _without_kill:
+        first = tmp_path / "without"
+        first.mkdir()
+        _without_kill[conversation] = await _play(peers, first, kind, None)
+    assert await _play(peers, tmp_path, kind, f"{point}:{kind}") == _without_kill[conversation]
