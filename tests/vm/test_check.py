@@ -34,13 +34,17 @@ async def test_a_missing_network_is_named_with_its_command(peer, runtime):
     assert f"{runtime} network create closed" in text
 
 
-async def test_a_missing_runtime_is_named(peer, vm):
-    bare = peer.folder / "bare"  # a machine that has every tool but a container runtime
-    bare.mkdir()
+def without_a_runtime(folder):
+    """A folder with every tool of this machine but a container runtime."""
+    folder.mkdir()
     for tool in [*Path("/bin").iterdir(), *Path("/usr/bin").iterdir()]:
-        if tool.name not in {"podman", "docker"} and not (bare / tool.name).is_symlink():
-            (bare / tool.name).symlink_to(tool)
-    peer.write_profile(more=f"PATH={bare}")
+        if tool.name not in {"podman", "docker"} and not (folder / tool.name).is_symlink():
+            (folder / tool.name).symlink_to(tool)
+    return folder
+
+
+async def test_a_missing_runtime_is_named(peer, vm):
+    peer.write_profile(more=f"PATH={without_a_runtime(peer.folder / 'bare')}")
     code, text = await missing(vm)
     assert code == "runtime_missing"
     assert "apt-get install podman" in text

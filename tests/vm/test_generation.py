@@ -71,7 +71,7 @@ async def test_docker_runs_as_the_users_own_uid(peer):
 
 
 async def test_rootless_podman_keeps_the_users_id(peer, vm):
-    peer.tool("id", 'case $1 in -u|-g) echo 1000;; *) echo claude;; esac')
+    peer.tool("id", "case $1 in -u|-g) echo 1000;; *) echo claude;; esac")
     await vm.start_generation(spec(peer), 1)
     assert "--userns=keep-id" in last_run(peer)
     assert "IS_SANDBOX=1" not in last_run(peer)
