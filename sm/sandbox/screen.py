@@ -32,9 +32,9 @@ class Screen:
             self._write(PROMPT)
 
     def answered(self) -> None:
-        """A person has typed a line: the prompt is above now."""
+        """A person has typed a line and its answer is printed: the prompt again, once."""
         if self._prompting:
-            self._write(PROMPT)
+            self._write(f"\r\x1b[K{PROMPT}")
 
     def close(self) -> None:
         """No prompt any more."""
