@@ -88,7 +88,6 @@ class VmPeer:
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._servers: set[vm_ssh.Server] = set()
         self._host_key: asyncssh.SSHKey | None = None
-        self._client_key: asyncssh.SSHKey | None = None
         vm_ssh.declare(faults)
 
     @property
@@ -103,9 +102,8 @@ class VmPeer:
         """
         await self.set_up()
         self._host_key = self._key("host_key")
-        self._client_key = self._key("client_key")
         login = vm_ssh.Login(
-            USER, self._client_key, shutil.which("bash") or "/bin/bash", str(self.layout.home),
+            USER, self._key("client_key"), shutil.which("bash") or "/bin/bash", str(self.layout.home),
             self._login_environment(), self.faults,
         )  # fmt: skip
 
@@ -155,13 +153,13 @@ class VmPeer:
 
     def environment(self) -> dict[str, str]:
         """The `SM_*` variables by which the service reaches this VM. Call it after `start`."""
-        if self._host_key is None or self._client_key is None:
+        if self._host_key is None:
             raise RuntimeError("The VM has no keys before it is started.")
         host_key = self._host_key.export_public_key().decode().split()
         return {
             "SM_VM_HOST": f"{self.host}:{self.port}",
             "SM_VM_USER": USER,
-            "SM_VM_SSH_KEY": self._client_key.export_private_key().decode(),
+            "SM_VM_SSH_KEY": (self.layout.vm / "client_key").read_text(),
             "SM_VM_HOST_KEY": " ".join(host_key[:2]),
             "SM_REPOS_BASE_PATH": str(self.layout.repos),
             "SM_WORKTREES_PATH": str(self.layout.worktrees),

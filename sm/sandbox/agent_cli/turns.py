@@ -225,7 +225,9 @@ class Agent:
                     )
                 except InterruptedTurnError:
                     bash.kill()
-                    self._note([*results, result_block(call, _REJECTED, is_error=True)])
+                    block = result_block(call, _REJECTED, is_error=True)
+                    self._emit(lines.user(self.session, [block], timestamp=lines.now()))
+                    self.transcript.add("user", [*results, block])
                     raise
             block = result_block(call, text, is_error=is_error)
             results.append(block)
