@@ -8,7 +8,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from engine_kit import Engine
+from chat_kit import Bench, Town
+from engine_kit import Engine, ManualClock
 
 StartEngine = Callable[..., Awaitable[Engine]]
 
@@ -44,3 +45,36 @@ def path(tmp_path: Path) -> Path:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+@pytest.fixture
+async def town(http: aiohttp.ClientSession) -> AsyncIterator[Town]:
+    """The sandbox's Mattermost on loopback."""
+    town = Town(http)
+    await town.peer.start()
+    yield town
+    await town.peer.stop()
+
+
+@pytest.fixture
+async def start_bench(
+    start_engine: StartEngine, town: Town
+) -> AsyncIterator[Callable[..., Awaitable[Bench]]]:
+    """Start an engine before the town, with all that the chat needs; all are stopped at the end."""
+    started: list[Bench] = []
+
+    async def start(*args: Any, dispatch: bool = True, **how: Any) -> Bench:
+        how.setdefault("clock", ManualClock(flows=True))
+        bench = Bench(await start_engine(*args, **how), town)
+        started.append(bench)
+        return await bench.start(dispatch=dispatch)
+
+    yield start
+    for bench in started:
+        await bench.stop()
+
+
+@pytest.fixture
+async def bench(start_bench: Callable[..., Awaitable[Bench]]) -> Bench:
+    """One of them over a journal in memory."""
+    return await start_bench()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sm.core import streams
-from sm.core.events import Event, NetworkRequested
+from sm.core.events import AgentStarted, Event, NetworkRequested, RepositoryPrepared
 from sm.core.fold import Recorded
+from sm.core.stream_json import initialize_id
 from sm.engine.dispatch import Dispatcher, Effector, Job
 from sm.engine.faultpoints import NoFaults
 from sm.engine.ingress import Ingress, Place
@@ -260,3 +262,32 @@ def happened(stream: str, event: Event, key: str | None = None) -> Submission:
 
 async def nothing() -> None:
     """The claim is ours."""
+
+
+# --- a session --------------------------------------------------------------------------------------------------------
+
+
+async def ready_session(engine: Engine, *, channel: str = CHANNEL, repository: str = "acme/webapp") -> str:
+    """From `start` to Ready, without a VM; answers the session's stream."""
+    await engine.say(f"@claude start {repository}", channel=channel)
+    stream = engine.recorded("session.requested")[-1].stream
+    await engine.happen(stream, RepositoryPrepared("/repos/r", "main", "f" * 40, "/repos/m", True))
+    await engine.happen(stream, AgentStarted(1, "cid1"))
+    answer = {"subtype": "success", "request_id": initialize_id(1)}
+    await agent_prints(engine, stream, {"type": "control_response", "response": answer})
+    assert engine.writer.state(stream).name == "ready"
+    return stream
+
+
+async def agent_prints(engine: Engine, stream: str, value: dict[str, Any]) -> None:
+    """The agent prints a line, which the follower would have recorded."""
+    data, text = engine.writer.state(stream).data, json.dumps(value)
+    start, end = data.output_bytes, data.output_bytes + len(text) + 1
+    event = ingress().line(data.generation, offset=start, end=end, text=text, terminated=True)
+    await engine.happen(stream, event, f"out:{stream}:{data.generation}:{start}")
+
+
+async def agent_says(engine: Engine, stream: str, *texts: str) -> None:
+    """The agent writes text blocks."""
+    content = [{"type": "text", "text": text} for text in texts]
+    await agent_prints(engine, stream, {"type": "assistant", "message": {"content": content}})
