@@ -30,6 +30,7 @@ READY_WITHIN_MS = 60_000  # from the container's start to the answer of `initial
 INTERRUPT_WITHIN_MS = 5_000  # from the interrupt to the stop
 RESTARTS = 3  # so many restarts …
 RESTARTS_WITHIN_MS = 600_000  # … in this time, and no more are tried
+UNFINISHED = ("pump_killed", "runtime_away")  # ends without the pump's own record: the container may run on
 MAX_QUOTED = 80  # characters by which a person knows a message that may not have arrived
 
 
@@ -168,8 +169,11 @@ class SessionStep(ConversationStep):
     # --- an agent that ends ---------------------------------------------------------------------------------------
 
     def note_ended(self) -> None:
-        """Its output is read to the end."""
-        self.data = evolve(self.data, output_over=True, end=cast("AgentEnded", self.event))
+        """Its output is read to the end, unless its container may still write: then the stop brings the rest."""
+        event = cast("AgentEnded", self.event)
+        unfinished = event.meaning in UNFINISHED
+        trouble = self.data.trouble or (event.meaning if unfinished else "")
+        self.data = evolve(self.data, output_over=not unfinished, end=event, trouble=trouble)
 
     def note_broken(self) -> None:
         """Its output cannot be read any further."""

@@ -85,8 +85,7 @@ class Followers:
             if before is None:
                 return
             try:
-                if await self._read(stream, generation, before):
-                    return
+                await self._read(stream, generation, before)
             except Unreachable as error:
                 log.warning("output cannot be read now", stream=stream, error=str(error))
             except Refused as error:
@@ -100,8 +99,11 @@ class Followers:
         wanted = data.generation == generation and data.follows_output
         return data.output_bytes if wanted else None
 
-    async def _read(self, stream: str, generation: int, offset: int) -> bool:
-        """Read on from `offset`; True when there is nothing more to come."""
+    async def _read(self, stream: str, generation: int, offset: int) -> None:
+        """Read on from `offset` to where the VM says that it ends.
+
+        Where the container may run on without its pump, the fold has it stopped, and the rest is read afterwards.
+        """
         session_id = streams.id_of(stream)
         vm = await self._vm.ready(session_id)
         window: deque[asyncio.Future[Outcome]] = deque()
@@ -118,7 +120,7 @@ class Followers:
                     key = f"out:{session_id}:{generation}:{item.offset}"
                 elif isinstance(item, Ended):
                     event = AgentEnded(generation, item.status.meaning, item.status.exit, item.err_tail)
-                    key = f"ended:{session_id}:{generation}"
+                    key = f"ended:{session_id}:{generation}:{item.status.meaning}"
                 else:
                     broken: FileBroken = item
                     event = OutputBroken(generation, broken.reason)
@@ -127,8 +129,5 @@ class Followers:
                 window.append(await self._writer.enqueue(submission))
                 while len(window) > WINDOW:
                     await window.popleft()
-                if not isinstance(item, Line):
-                    return True
-            return False
         finally:
             await asyncio.gather(*window)

@@ -113,8 +113,33 @@ class Service:
             if status != -signal.SIGKILL or self.fault is None:
                 return
             self.kills += 1
-            self.killed.set()
             await self._spawn(None)
+            await self.answers()
+            self.killed.set()
+
+    async def answers(self) -> None:
+        """Wait until the service says that it is ready."""
+
+        async def ready() -> bool:
+            assert self._process is not None
+            if self.fault is None:
+                assert self._process.returncode is None, self.said()
+            with contextlib.suppress(aiohttp.ClientError):
+                url = f"http://{self.variables['SM_LISTEN_ADDR']}/ready"
+                async with aiohttp.ClientSession() as http, http.get(url) as answer:
+                    return answer.status == 200
+            return False
+
+        await until("the service is ready", ready)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.returncode is None
+
+    def said(self) -> str:
+        """The end of what the service printed."""
+        return self.journal.with_suffix(".log").read_text()[-3000:]
 
     async def drained(self) -> None:
         """Wait until nothing is left to do but timers."""
@@ -129,7 +154,7 @@ class Service:
         self.fault = None
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
-            assert await self._process.wait() == 0, self.journal.with_suffix(".log").read_text()[-3000:]
+            assert await self._process.wait() == 0, self.said()
         if self._watch is not None:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch

@@ -137,7 +137,7 @@ _without_kill: dict[str, dict[str, Any]] = {}
 async def _seen_outside(play: Play, writes_before: int) -> dict[str, Any]:
     """All that an observer could compare, without what differs from run to run."""
     state = await play.peers.control("GET", "state")
-    posts = [post for post in await play.chat.posts()]
+    posts = await play.chat.posts()
     session = next(iter(state["vm"]["sessions"]), None)
     inputs = {
         generation: [normal(line, play.domain) for line in files["in"]]
@@ -172,18 +172,19 @@ async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dic
         try:
 
             async def listens() -> bool:
+                assert service.alive, service.said()
                 return bool((await peers.control("GET", "state/websockets")).get("claude"))
 
             await until("the service listens", listens)
             await ROWS[kind](play)
             if fault is not None:
-                await asyncio.wait_for(service.killed.wait(), 15)
+                await asyncio.wait_for(service.killed.wait(), 30)
             await service.drained()
             seen = await _seen_outside(play, writes_before)
         finally:
             await service.stop()
     assert service.kills == (0 if fault is None else 1)
-    verified = subprocess.run(  # noqa: ASYNC221 - nothing else runs here
+    verified = subprocess.run(
         [sys.executable, "-m", "sm.replay", str(service.journal), "verify"], capture_output=True, text=True
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
