@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import shlex
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from vm_kit import as_user
 
 from sm.sandbox.container import arguments, template
 from sm.sandbox.container.monitor import kill_marked
@@ -15,7 +17,7 @@ from sm.sandbox.container.store import Engine, Store
 from sm.sandbox.faults import Faults
 from sm.sandbox.vm import VmPeer
 
-BOX = "run --rm --network none --userns=keep-id --cap-drop=all --security-opt=no-new-privileges --pull=never"
+BOX = f"run --rm --network none {shlex.join(as_user())} --cap-drop=all --security-opt=no-new-privileges --pull=never"
 
 
 class Vm:
@@ -130,6 +132,7 @@ def test_network_none_reaches_nothing(podman: Vm):
         ("podman", "stop -t 1 gone", 125, "no such container"),
         ("podman", "rm gone", 1, "no such container"),
         ("podman", "rm -f gone", 0, ""),
+        ("docker", "run --userns=keep-id claude-code:latest true", 125, "--userns: invalid USER mode"),
         ("podman", "frobnicate", 125, "unrecognized command"),
         ("docker", "inspect -f {{.Id}} gone", 1, "No such container: gone"),
         ("docker", "run --network gone claude-code:latest true", 125, "network gone not found"),
@@ -215,6 +218,18 @@ def test_where_nothing_can_be_mounted_the_source_stands_in(tmp_path: Path):
     work = podman.work
     assert done.stdout.splitlines() == [str(work), str(tmp_path), f"{work} {work}/a x/workspace"]
     assert any("stands in" in note for note in vm.notes)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a rootless podman has it")
+def test_root_has_no_keep_id(podman: Vm):
+    done = podman("run --userns=keep-id claude-code:latest true")
+    assert (done.returncode, done.stderr) == (125, "Error: keep-id is only supported in rootless mode\n")
+
+
+def test_a_tmpfs_runs_no_programs_unless_asked(podman: Vm):
+    script = "sh -c 'cp /bin/true /t/true && /t/true'"
+    assert "Permission denied" in podman(f"{BOX} --tmpfs /t claude-code:latest {script}").stderr
+    assert podman(f"{BOX} --tmpfs /t:exec claude-code:latest {script}").returncode == 0
 
 
 def test_a_template_says_what_go_would_say():

@@ -14,9 +14,10 @@ async def rig(tmp_path: Path):
         yield rig
 
 
-async def test_a_message_goes_in_and_its_answer_comes_out(rig: Rig):
+@pytest.mark.parametrize("runtime", ["podman", "docker"])
+async def test_a_message_goes_in_and_its_answer_comes_out(rig: Rig, runtime: str):
     generation = rig.generation()
-    await generation.start()
+    await generation.start(runtime=runtime)
     generation.write({"type": "control_request", "request_id": "r1", "request": {"subtype": "initialize"}})
     generation.say("say Hello there, ✅")
     assert (await generation.result())["result"] == "Hello there, ✅"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,13 @@ CLAUDE = (
     "claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose",
     "--replay-user-messages", "--permission-mode", "bypassPermissions",
 )  # fmt: skip
+
+
+def as_user(runtime: str = "podman") -> list[str]:
+    """The VM user's own uid, as each runtime has it."""
+    if runtime == "podman" and os.getuid() != 0:
+        return ["--userns=keep-id"]
+    return ["--user", f"{os.getuid()}:{os.getgid()}"]
 
 
 async def until(ready: Callable[[], object], what: str, timeout_s: float = 15.0) -> object:
@@ -85,8 +93,8 @@ class Generation:
         (self.folder / "pump").write_text(PUMP.replace("262144", str(limit_blocks)))
         words = [
             runtime, "--name", self.name, "--label", "sm.session=s1", "--log-driver", "none", "--network", "isolated",
-            "--userns=keep-id", "--cap-drop=all", "--security-opt=no-new-privileges", "--pull=never", "--read-only",
-            "--memory", "2g", "--pids-limit", "512", "--ulimit", "nofile=4096:4096", "--tmpfs", "/tmp:size=64m",
+            *as_user(runtime), "--cap-drop=all", "--security-opt=no-new-privileges", "--pull=never", "--read-only",
+            "--memory", "2g", "--pids-limit", "512", "--ulimit", "nofile=4096:4096", "--tmpfs", "/tmp:rw,exec,size=64m",
             "-e", "ANTHROPIC_API_KEY", "-e", "HOME=/home/agent", "-e", "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS=1",
             "-v", f"{home}:/home/agent", "-v", f"{work}:/workspace", "-w", "/workspace", *options,
             "claude-code:latest", *argv,

@@ -10,13 +10,9 @@ from sm.sandbox.container.store import Engine, Record
 # The folders of a Linux system that hold programs and their settings; homes, /var, /tmp and the like stay outside.
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "nix", "sys", "dev")
 _EMPTY = ("tmp", "run", "var", "var/tmp", "root", "home", "workspace", "mnt", "srv")
-_READ_ONLY_TMPFS = ("/tmp:mode=1777", "/run", "/var/tmp:mode=1777")  # noqa: S108 - inside the container
-_TMPFS_FLAGS = {
-    "noexec": kernel.MS_NOEXEC,
-    "nosuid": kernel.MS_NOSUID,
-    "nodev": kernel.MS_NODEV,
-    "ro": kernel.MS_RDONLY,
-}
+_READ_ONLY_TMPFS = ("/tmp:exec,mode=1777", "/run", "/var/tmp:exec,mode=1777")  # noqa: S108 - inside the container
+# option that lifts a flag that `--tmpfs` has by itself → the flag
+_LIFTED = {"exec": kernel.MS_NOEXEC, "suid": kernel.MS_NOSUID, "dev": kernel.MS_NODEV}
 
 
 def enter(engine: Engine, record: Record, root: Path) -> None:
@@ -76,12 +72,13 @@ def _tmpfs(record: Record) -> list[str]:
 
 def _mount_tmpfs(root: Path, spec: str) -> None:
     target, _, options = spec.partition(":")
-    flags, data = 0, list[str]()
+    flags, data = kernel.MS_NOEXEC | kernel.MS_NOSUID | kernel.MS_NODEV, list[str]()
     for option in filter(None, options.split(",")):
         if option.partition("=")[0] in ("size", "mode", "uid", "gid", "nr_inodes"):
             data.append(option)
         else:
-            flags |= _TMPFS_FLAGS.get(option, 0)
+            flags &= ~_LIFTED.get(option, 0)
+            flags |= kernel.MS_RDONLY if option == "ro" else 0
     folder = _inside(root, target)
     _make_folder(folder)
     kernel.mount("tmpfs", str(folder), "tmpfs", flags, ",".join(data))

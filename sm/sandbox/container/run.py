@@ -29,6 +29,8 @@ def run(runtime: str, engine: Engine, store: Store, words: list[str]) -> int:
         record = _record(runtime, engine, parsed)
     except arguments.UsageError as error:
         raise wording.usage(runtime, "run", str(error)) from error
+    if (userns := parsed.last("--userns")) and (refused := wording.no_user_namespace(runtime, userns)):
+        raise refused
     cidfile = parsed.last("--cidfile")
     if cidfile and Path(cidfile).exists():
         raise wording.cidfile_exists(runtime, cidfile)

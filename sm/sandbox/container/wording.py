@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class RefusedError(Exception):
     """The command ends with this line on stderr and this status."""
@@ -19,6 +21,15 @@ def usage(runtime: str, command: str, text: str) -> RefusedError:
     return RefusedError(
         f"Error: {text}\nSee 'podman {command} --help'" if "flag" in text else f"Error: {text}"
     )
+
+
+def no_user_namespace(runtime: str, mode: str) -> RefusedError | None:
+    """Docker knows no `--userns=keep-id`, and podman has it for rootless containers only."""
+    if runtime == "docker":
+        return None if mode == "host" else RefusedError("docker: --userns: invalid USER mode.")
+    if mode == "keep-id" and os.getuid() == 0:
+        return RefusedError("Error: keep-id is only supported in rootless mode")
+    return None
 
 
 def cidfile_exists(runtime: str, path: str) -> RefusedError:
