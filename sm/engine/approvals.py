@@ -21,6 +21,8 @@ ALREADY = {
     "denied": "Already denied by @{user}.",
     "failed": "That did not work. Press Retry on the card to try again.",
 }
+CANNOT_ASK = "I can't ask Mattermost who you are right now. Press again in a moment."
+CLOSED = "Approvals are closed until an operator has looked at the journal. Nothing was changed."
 
 
 class Approvals:
@@ -40,8 +42,10 @@ class Approvals:
             user = await self._client.user(press.user_id)
             member = await self._client.is_member(press.channel_id, press.user_id)
         except Unreachable:
-            return PressAnswer("I can't ask Mattermost who you are right now. Press again in a moment.")
-        except Refused:
+            return PressAnswer(CANNOT_ASK)
+        except Refused as refusal:
+            if refusal.code == "unauthorized":  # our own token, not the presser
+                return PressAnswer(CANNOT_ASK)
             member, user = False, None
         if user is None or not member or user.is_bot or user.deleted:
             return PressAnswer("Only people who are members of this channel can decide.", refused=True)
@@ -56,13 +60,15 @@ class Approvals:
         )
         key = f"press:{press.post_id}:{press.trigger_id}"
         outcome = await self._writer.submit(Submission(self._stream, lambda _: event, key))
+        if outcome.state.name == "quarantined":
+            return PressAnswer(CLOSED, refused=True)
         data: AliasData = outcome.state.data
         return self._answer(event, data.requests.get(press.request_id))
 
     def _refusal(self, press: Press) -> str:
         state = self._writer.state(self._stream)
         if state.name == "quarantined":
-            return "Approvals are closed until an operator has looked at the journal. Nothing was changed."
+            return CLOSED
         data: AliasData = state.data
         request = data.requests.get(press.request_id)
         if request is None or request.card_id != press.card_id or request.channel_id != press.channel_id:
