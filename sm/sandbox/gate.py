@@ -108,8 +108,12 @@ class Gate:
     async def _start_namespace(self) -> None:
         network = BoxNetwork()
         await network.start()
-        await self._front.start(network.listener)
-        await network.open(self._table)
+        try:
+            await self._front.start(network.listener)
+            await network.open(self._table)
+        except BaseException:
+            await network.stop()
+            raise
         self._network = network
         self.mode = "namespace"
         self.description = (

@@ -102,13 +102,21 @@ class BoxNetwork:
                 raise NamespaceUnavailableError(f"no `{tool}` on this machine")
         for name in stale():
             await _ip("netns", "del", name, check=False)
+        making = asyncio.ensure_future(self._make())
         try:
-            await self._build()
-            self.listener = await self._inside(self.net, _listen)
-            await self._prove()
+            await asyncio.shield(making)
+        except asyncio.CancelledError:  # no `ip` is left at work behind the removal
+            await asyncio.gather(making, return_exceptions=True)
+            await self.stop()
+            raise
         except (OSError, RuntimeError) as error:
             await self.stop()
             raise NamespaceUnavailableError(str(error)) from error
+
+    async def _make(self) -> None:
+        await self._build()
+        self.listener = await self._inside(self.net, _listen)
+        await self._prove()
 
     async def _build(self) -> None:
         await _ip("netns", "add", self.box)
