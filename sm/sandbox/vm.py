@@ -196,7 +196,7 @@ class VmPeer:
             out, ended = generation / "out", generation / "exit"
             text = file.read_text(errors="replace")
             found.setdefault(generation.parent.name, {})[generation.name] = {
-                "in": text.splitlines(),
+                "in": text.removesuffix("\n").split("\n") if text else [],
                 "in_bytes": file.stat().st_size,
                 "out_bytes": out.stat().st_size if out.exists() else 0,
                 "exit": ended.read_text(errors="replace").strip() if ended.exists() else None,
@@ -224,8 +224,8 @@ class VmPeer:
         }
 
     async def _write_engine(self, python: Path, claude: Path | None) -> None:
-        kinds = ("mounts", "pids", "nets")
-        allowed = dict(zip(kinds, await asyncio.gather(*map(_probe, kinds)), strict=True))
+        found = await _probe()
+        allowed = {what: what in found for what in ("mounts", "pids", "nets")}
         if self._wanted_mounts is not None:
             allowed["mounts"] = self._wanted_mounts
         if not allowed["mounts"]:
@@ -295,9 +295,11 @@ def _heads(folder: Path, pattern: str) -> list[str]:
     ]
 
 
-async def _probe(what: str) -> bool:
+async def _probe() -> list[str]:
+    """Which namespaces the kernel allows."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sm.sandbox.container", "probe", what,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        sys.executable, "-m", "sm.sandbox.container", "probe",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    return await process.wait() == 0
+    said, _ = await process.communicate()
+    return said.decode().split()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import shlex
+import shutil
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import asyncssh
 
+from sm.sandbox import vm_home
 from sm.sandbox.agent_api import AgentApi
 from sm.sandbox.faults import Faults
 from sm.sandbox.vm import VmPeer
@@ -113,7 +117,7 @@ class Generation:
 
     def out(self) -> list[dict[str, object]]:
         file = self.folder / "out"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return [json.loads(line) for line in file.read_text().split("\n") if line] if file.exists() else []
 
     def texts(self) -> list[str]:
         """What the agent said at the top level."""
@@ -150,10 +154,21 @@ class Generation:
         return (self.folder / "cid").read_text()
 
 
+async def set_up_once() -> Path:
+    """A disk whose upstream repositories are made once a process, to be copied."""
+    if not hasattr(set_up_once, "folder"):
+        layout = vm_home.Layout(Path(tempfile.mkdtemp(prefix="upstream")))
+        await vm_home.make_upstream(layout)
+        atexit.register(shutil.rmtree, layout.state)
+        set_up_once.folder = layout.upstream
+    return set_up_once.folder
+
+
 @asynccontextmanager
 async def running_vm(state: Path, **settings: object) -> AsyncIterator[Rig]:
     """A VM with the stand-in agent, answered over plain HTTP on loopback."""
     faults = Faults()
+    shutil.copytree(await set_up_once(), vm_home.Layout(state).upstream)
     api = AgentApi(faults)
     await api.start()
     vm = VmPeer(state, faults, **{"api_base_url": api.url, "claude": "", **settings})  # type: ignore[arg-type]

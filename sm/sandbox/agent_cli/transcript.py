@@ -30,7 +30,7 @@ class Transcript:
 
     def load(self) -> None:
         """Take up what an earlier process wrote. A line that its death tore is left out."""
-        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for text in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 record = cast("dict[str, Any]", json.loads(text))
             except ValueError:

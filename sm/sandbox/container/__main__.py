@@ -22,10 +22,11 @@ def main(words: list[str]) -> int:
             from sm.sandbox.container import start
 
             return start.main(Path(folder), container_id, int(report))
-        case ["probe", what]:
+        case ["probe"]:
             from sm.sandbox.container import start
 
-            return start.probe(what)
+            sys.stdout.write(" ".join(start.probe()))
+            return 0
         case [("podman" | "docker") as runtime, *rest]:
             return _answer(runtime, rest)
         case _:

@@ -99,6 +99,9 @@ def _record(runtime: str, engine: Engine, parsed: arguments.RunArguments) -> Rec
 
 def _attend(engine: Engine, store: Store, record: Record) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # the client dies of it and the container does not: --sig-proxy=false
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()

@@ -12,7 +12,6 @@ import os
 import resource
 import shutil
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,10 +47,24 @@ def main(folder: Path, container_id: str, report: int) -> int:
     return _wait(child)
 
 
-def probe(what: str) -> int:
-    """Whether the kernel allows `mounts`, `pids` or `nets`: status 0 or 1. For a process that ends with it."""
+def probe() -> list[str]:
+    """Which of `mounts`, `pids`, `nets` the kernel allows here; each is tried by a process of its own."""
+    allowed: list[str] = []
+    for what, flag in (
+        ("mounts", kernel.CLONE_NEWNS),
+        ("pids", kernel.CLONE_NEWPID),
+        ("nets", kernel.CLONE_NEWNET),
+    ):
+        child = os.fork()
+        if child == 0:
+            _exit_with(lambda what=what, flag=flag: _try(what, flag))
+        if _wait(child) == 0:
+            allowed.append(what)
+    return allowed
+
+
+def _try(what: str, flag: int) -> int:
     try:
-        flag = {"mounts": kernel.CLONE_NEWNS, "pids": kernel.CLONE_NEWPID, "nets": kernel.CLONE_NEWNET}[what]
         if os.getuid() == 0:
             kernel.unshare(flag)
         else:
@@ -60,8 +73,7 @@ def probe(what: str) -> int:
             kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
             kernel.mount("tmpfs", "/mnt", "tmpfs")
             kernel.bind("/usr", "/mnt", read_only=True)
-    except OSError as error:
-        sys.stderr.write(f"{error}\n")
+    except OSError:
         return 1
     return 0
 
