@@ -85,8 +85,9 @@ class Intake:
         """Begin to read a channel at its end, or go on where the journal ends."""
         if not self._known(channel_id):
             await self._anchor(channel_id, name)
+            return  # what is written from now on is announced, and waits in the socket in its order
         try:
-            async for post in self._client.posts_after(channel_id, self._positions.cursor.get(channel_id)):
+            async for post in self._client.posts_after(channel_id, self._positions.cursor(channel_id)):
                 await self._take(post)
         except Refused as error:
             if error.code != "anchor_unknown":

@@ -23,22 +23,38 @@ from sm.journal.rows import StoredCommand, StoredEvent
 
 log = structlog.get_logger(__name__)
 
+OVERLAP = 20  # posts of people that are read again when a gap is filled
+
 
 @frozen
 class Positions:
-    """How far each channel is read (`cursor`) and which of our posts was confirmed last (`confirmed`)."""
+    """How far each channel is read, and which of our posts was confirmed last (`confirmed`).
 
-    cursor: dict[str, str] = field(factory=dict[str, str])
+    `recorded` has a channel's last posts of people, oldest first; "" stands for its beginning.
+    """
+
+    recorded: dict[str, tuple[str, ...]] = field(factory=dict[str, tuple[str, ...]])
     confirmed: dict[str, str] = field(factory=dict[str, str])
+
+    def cursor(self, channel_id: str) -> str | None:
+        """The post from behind which a gap is filled, None for the channel's beginning.
+
+        It lies some posts back: Mattermost may announce two posts the wrong way round, and we may be gone between them.
+        What is read twice is recorded once.
+        """
+        recorded = self.recorded.get(channel_id, ())
+        return (recorded[0] or None) if recorded else None
 
     def note(self, event: Event) -> None:
         """Take in one event; called for each, in order, before and after the start."""
         match event:
             case MessageReceived() | MessageSkipped():
-                self.cursor[event.channel_id] = event.post_id
-            case ChannelJoined(after_post_id=str(post_id)):
-                self.cursor[event.channel_id] = post_id
-                self.confirmed.setdefault(event.channel_id, post_id)
+                before = self.recorded.get(event.channel_id, ())
+                self.recorded[event.channel_id] = (*before, event.post_id)[-OVERLAP:]
+            case ChannelJoined():
+                self.recorded[event.channel_id] = (event.after_post_id or "",)
+                if event.after_post_id:
+                    self.confirmed.setdefault(event.channel_id, event.after_post_id)
             case PostSent() | CardPosted():
                 self.confirmed[event.channel_id] = event.post_id
             case _:

@@ -26,7 +26,7 @@ from sm.core import fold as rules
 from sm.core import streams
 from sm.core.commands import Say
 from sm.core.stream_json import initialize_id
-from sm.engine.recovery import Positions, recover, rules_hash
+from sm.engine.recovery import OVERLAP, Positions, recover, rules_hash
 from sm.engine.writer import Issued
 from sm.journal.rows import StoredCommand
 
@@ -229,20 +229,30 @@ async def test_an_empty_journal_recovers_to_nothing(engine: Engine) -> None:
 # --- cursors ----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_cursor_is_the_last_post_of_a_person_and_confirmed_the_last_of_ours(
+async def test_a_gap_is_filled_from_some_posts_back_but_never_from_before_the_join(
     start_engine, path: Path
 ) -> None:
     engine = await start_engine(path)
     await engine.happen(CHANNEL_STREAM, e.ChannelJoined(CHANNEL, "x", "a" * 26))
     await engine.happen(streams.channel(OTHER), e.ChannelJoined(OTHER, "y", None))
-    await engine.say("nothing for us")
+    for n in range(OVERLAP - 1):
+        await engine.say("nothing for us" if n % 2 else "@claude help")
+        await engine.say("@claude help", channel=OTHER)
+    assert (engine.positions.cursor(CHANNEL), engine.positions.cursor(OTHER)) == ("a" * 26, None)
     await engine.say("@claude help")
+    await engine.say("@claude help", channel=OTHER)
+    first = engine.recorded("chat.message_received", CHANNEL_STREAM)[0].event.post_id
+    assert engine.positions.cursor(CHANNEL) == first
+    await engine.crash()
+    assert (await start_engine(path)).positions == engine.positions
+
+
+async def test_confirmed_is_the_last_post_of_ours(start_engine, path: Path) -> None:
+    engine = await start_engine(path)
     await engine.happen(CHANNEL_STREAM, e.PostSent("x/1/0", CHANNEL, "p" * 26))
     await engine.happen(ALIAS_STREAM, e.CardPosted("c1", "q" * 26, OTHER))
     await engine.crash()
     positions = (await start_engine(path)).positions
-    received = engine.recorded("chat.message_received")[-1].event
-    assert positions.cursor == {CHANNEL: received.post_id}
     assert positions.confirmed == {CHANNEL: "p" * 26, OTHER: "q" * 26}
 
 
@@ -250,7 +260,8 @@ async def test_before_anything_is_read_the_cursor_is_where_the_channel_was_joine
     positions = Positions()
     positions.note(e.ChannelJoined(CHANNEL, "x", "a" * 26))
     positions.note(e.ChannelJoined(OTHER, "y", None))
-    assert positions.cursor == positions.confirmed == {CHANNEL: "a" * 26}
+    assert (positions.cursor(CHANNEL), positions.cursor(OTHER)) == ("a" * 26, None)
+    assert positions.confirmed == {CHANNEL: "a" * 26}
 
 
 async def test_joining_anew_moves_the_cursor_and_keeps_what_is_confirmed() -> None:
@@ -258,7 +269,7 @@ async def test_joining_anew_moves_the_cursor_and_keeps_what_is_confirmed() -> No
     positions.note(e.ChannelJoined(CHANNEL, "x", "a" * 26))
     positions.note(e.MessageSkipped("b" * 26, CHANNEL, 1))
     positions.note(e.ChannelJoined(CHANNEL, "x", "z" * 26))
-    assert positions.cursor == {CHANNEL: "z" * 26}
+    assert positions.cursor(CHANNEL) == "z" * 26
     assert positions.confirmed == {CHANNEL: "a" * 26}
 
 
