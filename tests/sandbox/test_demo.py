@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-# One worker: the demo without a terminal runs once for all of these tests.
-pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(180), pytest.mark.xdist_group("demo")]
+# `--dist loadfile` keeps them with one worker: the demo without a terminal runs once for all of these tests.
+pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(180)]
 
 DEMO = [sys.executable, "-m", "sm.sandbox.demo"]
 
