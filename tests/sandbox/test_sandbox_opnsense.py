@@ -83,7 +83,7 @@ async def firewall() -> AsyncIterator[Client]:
 
 async def until(condition: Callable[[], Awaitable[bool]], limit_s: float = 5) -> None:
     async with asyncio.timeout(limit_s):
-        while not await condition():  # noqa: ASYNC110 (what is waited for lies behind a socket)
+        while not await condition():
             await asyncio.sleep(0.01)
 
 
