@@ -297,7 +297,14 @@ def test_a_key_put_where_its_path_belongs_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [PUBLIC, f"{PUBLIC} root@vm", f"192.168.12.10 {PUBLIC}", f"# vm:22 SSH-2.0\n[vm]:22 {PUBLIC}\n"]
+    "text",
+    [PUBLIC, f"{PUBLIC} root@vm", f"192.168.12.10 {PUBLIC}", f"# vm:22 SSH-2.0\n[vm]:22 {PUBLIC}\n"],
+    ids=[
+        "key",
+        "key with its comment",
+        "keyscan",
+        "keyscan with its comment",
+    ],  # the key is another each time
 )
 def test_a_host_key_is_read_from_the_public_file_or_from_keyscan(text: str) -> None:
     assert load({**GOOD, "SM_VM_HOST_KEY": text}).vm_host_key == " ".join(PUBLIC.split()[:2])
