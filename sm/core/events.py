@@ -491,11 +491,12 @@ class NetworkFailed(Event):
 
 @event("vm.host_key_seen")
 class HostKeySeen(Event):
-    """The first host key that this VM showed; from here on no other is accepted."""
+    """The first host key that this VM showed; from here on no other is accepted. `channel_id`: where to say so."""
 
     host: str
     public_key: str
     fingerprint: str
+    channel_id: str = ""
 
 
 def kind_of(event: Event) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from attrs import frozen
 
+from sm.core.commands import Say
+from sm.core.events import HostKeySeen
 from sm.core.step import Step
 from sm.core.tables import VM_MACHINE
 
@@ -23,4 +27,8 @@ class VmStep(Step[VmData]):
 
     def trust(self) -> None:
         """The first key is the VM's; a later one is ignored here and refused by whoever connects."""
-        self.data = VmData(self.event.public_key, self.event.fingerprint)
+        event = cast("HostKeySeen", self.event)
+        self.data = VmData(event.public_key, event.fingerprint)
+        if event.channel_id:
+            facts = (("fingerprint", event.fingerprint), ("host", event.host))
+            self.issue(Say(event.channel_id, "host_key_trusted", facts))

@@ -116,6 +116,10 @@ class Dispatcher:
                 log.warning(
                     "no answer, trying again", command=job.id, kind=job.command.KIND, error=str(error)
                 )
-                await self._clock.sleep(max(delay_s, min(error.retry_after_s or 0.0, 300.0)))
-                delay_s = min(delay_s * 2, MAX_DELAY_S)
-                job = Job(job.issued, doubtful=True)
+                wanted_s = min(error.retry_after_s or 0.0, 300.0)
+            except Exception:  # a fault of ours stops this lane, loudly, and no other
+                log.exception("effector failed, trying again", command=job.id, kind=job.command.KIND)
+                wanted_s = MAX_DELAY_S
+            await self._clock.sleep(max(delay_s, wanted_s))
+            delay_s = min(delay_s * 2, MAX_DELAY_S)
+            job = Job(job.issued, doubtful=True)

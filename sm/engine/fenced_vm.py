@@ -8,6 +8,7 @@ import structlog
 
 from sm.core import streams
 from sm.core.events import HostKeySeen
+from sm.core.memory import SessionData
 from sm.core.vm import VmData
 from sm.engine.writer import Submission, Writer
 from sm.vm.client import HostKey, Vm
@@ -30,7 +31,7 @@ class FencedVm:
 
     async def ready(self, session_id: str) -> Vm:
         """The VM, for steps of this session. Raises `Unreachable`, `Refused` (another host key, a newer epoch)."""
-        await self._trust()
+        await self._trust(session_id)
         async with self._fenced.setdefault(session_id, asyncio.Lock()):
             if session_id not in self._done:
                 await self._vm.fence(session_id, self.epoch)
@@ -41,7 +42,7 @@ class FencedVm:
         """Close the connections."""
         await self._vm.close()
 
-    async def _trust(self) -> None:
+    async def _trust(self, session_id: str) -> None:
         """Without a configured key the first one seen is committed, then pinned; any other is refused."""
         async with self._key_lock:
             if self._key_known:
@@ -55,7 +56,8 @@ class FencedVm:
                     host=self._host,
                     fingerprint=seen.fingerprint,
                 )
-                event = HostKeySeen(self._host, seen.public_key, seen.fingerprint)
+                session: SessionData = self._writer.state(streams.session(session_id)).data
+                event = HostKeySeen(self._host, seen.public_key, seen.fingerprint, session.channel_id)
                 outcome = await self._writer.submit(
                     Submission(stream, lambda _: event, f"hostkey:{self._host}")
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -21,6 +22,7 @@ from sm.vm.client import OutputBroken as FileBroken
 
 log = structlog.get_logger(__name__)
 
+LONG_LINE = 65_536  # characters from which a line is read and masked beside the loop
 WINDOW = 256  # lines handed over and not yet durable
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 30.0
@@ -90,6 +92,9 @@ class Followers:
                 log.warning("output cannot be read now", stream=stream, error=str(error))
             except Refused as error:
                 log.warning("output cannot be read", stream=stream, code=error.code, error=str(error))
+            except Exception:  # a fault of ours stops this follower, loudly, and no other
+                log.exception("follower failed, trying again", stream=stream)
+                delay_s = MAX_DELAY_S
             delay_s = FIRST_DELAY_S if self._offset(stream, generation) != before else delay_s
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * 2, MAX_DELAY_S)
@@ -110,13 +115,7 @@ class Followers:
         try:
             async for item in vm.follow(session_id, generation, offset):
                 if isinstance(item, Line):
-                    event: Event = self._ingress.line(
-                        generation,
-                        offset=item.offset,
-                        end=item.end,
-                        text=item.text,
-                        terminated=item.terminated,
-                    )
+                    event: Event = await self._line(generation, item)
                     key = f"out:{session_id}:{generation}:{item.offset}"
                 elif isinstance(item, Ended):
                     event = AgentEnded(generation, item.status.meaning, item.status.exit, item.err_tail)
@@ -131,3 +130,14 @@ class Followers:
                     await window.popleft()
         finally:
             await asyncio.gather(*window)
+
+    async def _line(self, generation: int, line: Line) -> Event:
+        make = partial(
+            self._ingress.line,
+            generation,
+            offset=line.offset,
+            end=line.end,
+            text=line.text,
+            terminated=line.terminated,
+        )
+        return await asyncio.to_thread(make) if len(line.text) > LONG_LINE else make()

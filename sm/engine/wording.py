@@ -258,6 +258,13 @@ def _channel_quarantined(facts: Facts) -> str:
     )
 
 
+def _host_key_trusted(facts: Facts) -> str:
+    return (
+        f"🔑 First contact with the VM `{facts['host']}`: from now on only its host key `{facts['fingerprint']}` is "
+        "accepted. Compare it with the VM's own; `SM_VM_HOST_KEY` chooses another."
+    )
+
+
 def _quarantined(facts: Facts) -> str:
     return (
         f"❌ Session `{facts['session']}` is quarantined and does nothing more ({facts['reason']}). "
@@ -292,6 +299,7 @@ MESSAGES: dict[str, Callable[[Facts], str]] = {
     "turn_failed": _turn_failed,
     "status": _status,
     "quarantined": _quarantined,
+    "host_key_trusted": _host_key_trusted,
     "repository_quarantined": _repository_quarantined,
     "channel_quarantined": _channel_quarantined,
 }
