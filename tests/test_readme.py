@@ -1,0 +1,30 @@
+"""README and code say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sm.settings import VARIABLES
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def test_the_readme_has_each_setting_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(SM_[A-Z_]+)` \| (.*) \|$", README, re.MULTILINE))
+    expected = {
+        variable.name: " | ".join(
+            (
+                "Yes" if variable.required else "No",
+                "-" if variable.default is None else f"`{variable.default}`",
+                variable.description,
+            )
+        )
+        for variable in VARIABLES
+    }
+    assert rows == expected
+
+
+def test_the_readme_names_every_command_of_the_chat() -> None:
+    for command in ("start org/repo", "stop", "status", "help"):
+        assert f"`@claude {command}`" in README
