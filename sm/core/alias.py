@@ -26,7 +26,7 @@ from sm.core.events import (
     NetworkFailed,
     NetworkRequested,
 )
-from sm.core.step import Step
+from sm.core.step import Step, fire
 from sm.core.tables import ALIAS_MACHINE, REQUEST_MACHINE
 
 MAX_PENDING = 20  # open requests a session
@@ -164,7 +164,7 @@ class AliasStep(Step[AliasData]):
 
     def step(self, request: Request, trigger: str) -> None:
         """Fire a row of the table REQUEST."""
-        RequestStep(self, request).fire(trigger)
+        RequestStep(self, request).run(trigger)
 
     def put(self, request: Request) -> None:
         """Remember a request as it is now."""
@@ -199,9 +199,9 @@ class RequestStep:
         self.request = request
         self.state = request.state
 
-    def fire(self, trigger: str) -> None:
+    def run(self, trigger: str) -> None:
         """Change the request's state, do what the row says, and have the card show it."""
-        REQUEST_MACHINE.events[trigger].trigger(self)
+        fire(REQUEST_MACHINE, self, trigger)
 
     def decide(self) -> None:
         """Record who decided, and how; an approval is a grant from here on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import field, frozen
 from transitions import Machine
@@ -50,6 +50,21 @@ class Folded:
     moved: bool = False
 
 
+class Model(Protocol):
+    """What a machine moves."""
+
+    state: str
+
+
+def fire(machine: Machine, model: Model, trigger: str) -> bool:
+    """Fire a trigger on a model with a `state`; False when no row answered.
+
+    The pair is looked up first, since the library writes a line to the log for each that has no row.
+    """
+    event = machine.events.get(trigger)
+    return event is not None and model.state in event.transitions and bool(event.trigger(model))
+
+
 class Step(Generic[D]):
     """A short-lived model for a shared machine: holds the state's name, collects what the rows ask for."""
 
@@ -80,11 +95,9 @@ class Step(Generic[D]):
 
     def run(self, trigger: str) -> bool:
         """Fire a trigger and all that follow from it; False when no row answered the first."""
-        known = self.machine.events
-        moved = trigger in known and bool(known[trigger].trigger(self))
+        moved = fire(self.machine, self, trigger)
         while self._derived:
-            name = self._derived.pop(0)
-            known[name].trigger(self)
+            fire(self.machine, self, self._derived.pop(0))
         return moved
 
     def folded(self, rules: str, moved: bool) -> Folded:

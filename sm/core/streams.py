@@ -39,9 +39,9 @@ def vm(host: str) -> str:
 
 def kind_of(stream: str) -> StreamKind:
     """The kind of a stream; ValueError for a name that is none of ours."""
-    head = stream.partition(":")[0]
+    head, colon, _ = stream.partition(":")
     for kind in KINDS:
-        if head == kind:
+        if colon and head == kind:
             return kind
     raise ValueError(f"{stream!r} is not the name of a stream")
 

@@ -70,6 +70,7 @@ class World:
     channel: str = CHANNEL
     offsets: dict[tuple[str, int], int] = field(factory=dict)
     posts: int = 0
+    settled: set[str] = field(factory=set)  # commands that were reported (kept by those who do)
 
     # --- as the writer does -----------------------------------------------------------------------------------------
 
