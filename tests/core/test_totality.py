@@ -16,7 +16,7 @@ from sm.core.fold import Recorded, StreamState, fold, initial
 from sm.core.memory import SessionData
 from sm.core.tables import ALIAS_STATES, CHANNEL_STATES, REPOSITORY_STATES, SESSION_STATES, VM_STATES
 
-from .anything import Move, any_moves, plausible_moves, play, samples
+from .anything import Move, any_moves, play, samples
 from .playbook import ALIAS, CHANNEL, NOON_MS, SESSION, VM, World
 
 STATES: dict[str, list[str]] = {
@@ -115,87 +115,3 @@ def test_no_sequence_of_events_makes_a_fold_raise(moves: list[Move]):
     world = play(moves)
     quarantined = [r.event for r in world.history if isinstance(r.event, e.StreamQuarantined)]
     assert [event.reason for event in quarantined if " at event " in event.reason] == []
-
-
-# --- what holds however it goes -------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(plausible_moves)
-def test_whatever_peers_and_people_do_the_promises_hold(moves: list[Move]):
-    world = play(moves, check=promises)
-    promises_about_appends(world)
-    promises_about_the_alias(world)
-
-
-def promises(world: World) -> None:
-    """What holds of the states after each move."""
-    for stream, state in world.states.items():
-        if streams.kind_of(stream) != "session":
-            continue
-        data = cast("SessionData", state.data)
-        over = state.name in {"stopped", "failed", "refused"}
-        holder = world.of(streams.repository(VM, data.org, data.repo)).data.holder
-        occupant = world.of(streams.channel(data.channel_id)).data.session_id
-        assert (holder == data.session_id) is (not over), "holds the main clone while it lives"
-        assert (occupant == data.session_id) is (not over), "holds the channel while it lives"
-        if state.name == "recovering":
-            assert data.stop_issued, "a generation that is over is stopped"
-        if state.name == "ready":
-            assert not data.talk.queue, "a resting agent lets nothing wait"
-            assert data.talk.unacknowledged is None
-            assert not data.talk.turn_open
-        if state.name in {"ready", "working"}:
-            assert data.was_ready
-        if state.name == "probing":
-            assert data.talk.unacknowledged is not None
-
-
-def promises_about_appends(world: World) -> None:
-    """`in` is written without a gap, a container is stopped once, nothing goes in after a stop."""
-    from sm.core import commands as c
-
-    lengths: dict[tuple[str, int], int] = {}
-    stops: list[tuple[str, int]] = []
-    stop_seqs = {r.stream: r.seq for r in reversed(world.history) if isinstance(r.event, e.StopRequested)}
-    seen: set[tuple[str, int, str]] = set()
-    for issued in world.issued:
-        match issued.command:
-            case c.StartAgent(session_id=session, generation=n, line=line):
-                assert (session, n) not in lengths
-                assert issued.seq < stop_seqs.get(issued.stream, issued.seq + 1)
-                lengths[session, n] = len(line)
-            case c.AppendLine(session_id=session, generation=n, expected=expected, line=line):
-                assert lengths[session, n] == expected
-                lengths[session, n] += len(line)
-                assert (session, n, line) not in seen
-                seen.add((session, n, line))
-                if '"type":"user"' in line:
-                    assert issued.seq < stop_seqs.get(issued.stream, issued.seq + 1)
-            case c.StopAgent(session_id=session, generation=n):
-                assert (session, n) in lengths
-                assert (session, n) not in stops
-                stops.append((session, n))
-            case _:
-                pass
-
-
-def promises_about_the_alias(world: World) -> None:
-    """Nothing is written that nobody approved, nothing is called approved that the firewall did not show."""
-    approved: set[str] = set()
-    shown: set[str] = set()
-    for recorded in world.history:
-        match recorded.event:
-            case e.CardPressed(action="approve", request_id=request):
-                approved.add(world.alias.requests[request].domain)
-            case e.AliasApplied(resolved="seen" | "unknown", domain=domain):
-                shown.add(domain)
-            case e.NetworkApproved(domain=domain):
-                assert domain in approved & shown
-            case _:
-                pass
-    from sm.core.commands import SaveAlias
-
-    assert {
-        issued.command.domain for issued in world.issued if isinstance(issued.command, SaveAlias)
-    } <= approved

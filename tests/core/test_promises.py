@@ -1,0 +1,138 @@
+"""What holds whatever peers and people do, in whatever order."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+from hypothesis import HealthCheck, given, settings
+
+from sm.core import commands as c
+from sm.core import events as e
+from sm.core import streams
+from sm.core.memory import SessionData
+from sm.core.stream_json import message_uuid
+
+from .anything import Move, plausible_moves, play, reports
+from .playbook import VM, World
+
+often = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@often
+@given(plausible_moves)
+def test_whatever_peers_and_people_do_the_promises_hold(moves: list[Move]):
+    world = play(moves, check=promises)
+    promises_about_appends(world)
+    promises_about_the_alias(world)
+
+
+def promises(world: World) -> None:
+    """What holds of the states after each move."""
+    for stream, state in world.states.items():
+        if streams.kind_of(stream) != "session":
+            continue
+        data = cast("SessionData", state.data)
+        over = state.name in {"stopped", "failed", "refused"}
+        holder = world.of(streams.repository(VM, data.org, data.repo)).data.holder
+        occupant = world.of(streams.channel(data.channel_id)).data.session_id
+        assert (holder == data.session_id) is (not over), "holds the main clone while it lives"
+        assert (occupant == data.session_id) is (not over), "holds the channel while it lives"
+        if state.name == "recovering":
+            assert data.stop_issued, "a generation that is over is stopped"
+        if state.name == "ready":
+            assert not data.talk.queue, "a resting agent lets nothing wait"
+            assert data.talk.unacknowledged is None
+            assert not data.talk.turn_open
+        if state.name in {"ready", "working"}:
+            assert data.was_ready
+        if state.name == "probing":
+            assert data.talk.unacknowledged is not None
+
+
+def promises_about_appends(world: World) -> None:
+    """`in` is written without a gap, a container is stopped once, nothing goes in after a stop."""
+    lengths: dict[tuple[str, int], int] = {}
+    stops: list[tuple[str, int]] = []
+    stop_seqs = {r.stream: r.seq for r in reversed(world.history) if isinstance(r.event, e.StopRequested)}
+    seen: set[tuple[str, int, str]] = set()
+    for issued in world.issued:
+        match issued.command:
+            case c.StartAgent(session_id=session, generation=n, line=line):
+                assert (session, n) not in lengths
+                assert issued.seq < stop_seqs.get(issued.stream, issued.seq + 1)
+                lengths[session, n] = len(line)
+            case c.AppendLine(session_id=session, generation=n, expected=expected, line=line):
+                assert lengths[session, n] == expected
+                lengths[session, n] += len(line)
+                assert (session, n, line) not in seen
+                seen.add((session, n, line))
+                if '"type":"user"' in line:
+                    assert issued.seq < stop_seqs.get(issued.stream, issued.seq + 1)
+            case c.StopAgent(session_id=session, generation=n):
+                assert (session, n) in lengths
+                assert (session, n) not in stops
+                stops.append((session, n))
+            case _:
+                pass
+
+
+def promises_about_the_alias(world: World) -> None:
+    """Nothing is written that nobody approved, nothing is called approved that the firewall did not show."""
+    approved: set[str] = set()
+    shown: set[str] = set()
+    for recorded in world.history:
+        match recorded.event:
+            case e.CardPressed(action="approve", request_id=request):
+                approved.add(world.alias.requests[request].domain)
+            case e.AliasApplied(resolved="seen" | "unknown", domain=domain):
+                shown.add(domain)
+            case e.NetworkApproved(domain=domain):
+                assert domain in approved & shown
+            case _:
+                pass
+    from sm.core.commands import SaveAlias
+
+    assert {
+        issued.command.domain for issued in world.issued if isinstance(issued.command, SaveAlias)
+    } <= approved
+
+
+@often
+@given(plausible_moves)
+def test_each_message_is_given_to_the_agent_or_waits(moves: list[Move]):
+    world = play(moves)
+    given_or_waiting = {json.loads(command.line).get("uuid") for command in world.all(c.AppendLine)} | {
+        line.uuid
+        for stream, state in world.states.items()
+        if streams.kind_of(stream) == "session"
+        for line in state.data.talk.queue
+    }
+    for recorded in world.history:
+        if isinstance(recorded.event, e.MessageAssigned):
+            assert message_uuid(recorded.stream, recorded.seq) in given_or_waiting
+
+
+@often
+@given(plausible_moves)
+def test_each_session_can_be_stopped_from_wherever_it_is(moves: list[Move]):
+    world = play(moves)
+    for stream in [name for name in world.states if streams.kind_of(name) == "session"]:
+        world.session = streams.id_of(stream)
+        world.channel = world.data.channel_id
+        if world.state() in {"new", "stopped", "failed", "refused"}:
+            continue
+        world.stop()
+        settle(world, stream)
+        assert world.state() in {"stopped", "failed"}
+        assert (world.channel_state(), world.repository(world.data.repository)) == ("open", "free")
+
+
+def settle(world: World, stream: str) -> None:
+    """Report all that a session asked for, time included; a container that is stopped has no more to say."""
+    while waiting := [i for i in world.issued if i.stream == stream and i.id not in world.settled]:
+        issued = waiting[0]
+        world.settled.add(issued.id)
+        if isinstance(issued.command, c.StopAgent) and world.data.follows_output:
+            world.ended()
+        world.record(stream, reports(issued.command)[0])
