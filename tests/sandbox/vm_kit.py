@@ -42,11 +42,13 @@ def as_user(runtime: str = "podman") -> list[str]:
     return ["--user", f"{os.getuid()}:{os.getgid()}"]
 
 
-async def until(ready: Callable[[], object], what: str, timeout_s: float = 15.0) -> object:
+async def until(
+    ready: Callable[[], object], what: str, timeout_s: float = 30.0, tell: Callable[[], str] = str
+) -> object:
     """Wait for a condition; the last value when it is true."""
     deadline = time.monotonic() + timeout_s
     while not (value := ready()):
-        assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s} s"
+        assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s} s: {tell()}"
         await asyncio.sleep(0.02)
     return value
 
@@ -132,18 +134,18 @@ class Generation:
     def results(self) -> list[dict[str, object]]:
         return [line for line in self.out() if line["type"] == "result"]
 
-    async def result(self, number: int = 1, timeout_s: float = 20.0) -> dict[str, object]:
-        await until(lambda: len(self.results()) >= number, f"result {number}: {self.diagnosis}", timeout_s)
+    async def result(self, number: int = 1, timeout_s: float = 30.0) -> dict[str, object]:
+        await until(lambda: len(self.results()) >= number, f"result {number}", timeout_s, self.diagnosis)
         return self.results()[number - 1]
 
-    async def ended(self, timeout_s: float = 15.0) -> str:
+    async def ended(self, timeout_s: float = 30.0) -> str:
         """The contents of `exit`."""
-        await until((self.folder / "exit").exists, "the pump's end", timeout_s)
+        await until((self.folder / "exit").exists, "the pump's end", timeout_s, self.diagnosis)
         return (self.folder / "exit").read_text().strip()
 
-    @property
     def diagnosis(self) -> str:
-        return " | ".join(
+        """The files' ends and the containers, for a failure's message."""
+        return f"{self.rig.vm.state()['containers']} | " + " | ".join(
             f"{name}: {(self.folder / name).read_text()[-600:]}"
             for name in ("out", "err", "exit")
             if (self.folder / name).exists()
