@@ -203,14 +203,20 @@ async def test_fault_points_are_reached_in_order_around_commit_and_effect(engine
     assert reached == ["after_commit:chat.say 0", "effect", "after_effect:chat.say 0"]
 
 
-async def test_an_effector_that_breaks_is_fatal_and_reports_nothing(engine: Engine) -> None:
-    async def effector(_: Job) -> Event:
-        raise ZeroDivisionError
-
-    engine.dispatch({Say: effector})
+async def test_an_effector_that_breaks_is_tried_again_later_in_doubt_and_stops_its_own_lane_only(
+    engine: Engine, chat: Chat
+) -> None:
+    chat.troubles = [ZeroDivisionError("ours")]  # whoever comes first
+    engine.dispatch({Say: chat})
     await engine.say("@claude help")
-    await until(lambda: engine.fatal)
+    await until(lambda: engine.clock.sleepers)
+    await engine.say("@claude help", channel=OTHER)
+    await until(lambda: engine.recorded("post.sent"))
+    assert not engine.fatal
     assert len(await engine.journal.outstanding()) == 1
+    await engine.clock.pass_s(31)
+    await until(lambda: len(chat.ended) == 2)
+    assert chat.began == [(CHANNEL, False), (OTHER, False), (CHANNEL, True)]
 
 
 async def test_what_is_cancelled_at_the_end_stays_outstanding(engine: Engine, chat: Chat) -> None:

@@ -48,6 +48,12 @@ def messages_of_the_core() -> dict[str, list[set[str]]]:
     for module in _core():
         for function in [n for n in ast.walk(module) if isinstance(n, ast.FunctionDef)]:
             for call in [n for n in ast.walk(function) if isinstance(n, ast.Call)]:
+                if isinstance(call.func, ast.Name) and call.func.id == "Say":
+                    if isinstance(
+                        call.args[1], ast.Constant
+                    ):  # the facts are written out somewhere in the function
+                        found.setdefault(str(call.args[1].value), []).append(_texts(function))
+                    continue
                 if not isinstance(call.func, ast.Attribute) or call.func.attr not in {"say", "_say"}:
                     continue
                 first = call.args[0]
