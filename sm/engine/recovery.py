@@ -7,7 +7,9 @@ another kind or id quarantines that stream, another payload is reported.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import structlog
 from attrs import field, frozen
@@ -75,13 +77,19 @@ class Recovered:
 
 
 def rules_hash() -> str:
-    """SHA-256 over the sources of `sm.core`, by name."""
+    """SHA-256 over the sources of `sm.core`, by their paths in it."""
     digest = hashlib.sha256()
-    for source in sorted(resources.files("sm.core").iterdir(), key=lambda entry: entry.name):
-        if source.name.endswith(".py"):
-            body = source.read_bytes()
-            digest.update(f"{source.name}\0{len(body)}\0".encode() + body)
+    for name, body in sorted(_sources(resources.files("sm.core"), "")):
+        digest.update(f"{name}\0{len(body)}\0".encode() + body)
     return digest.hexdigest()
+
+
+def _sources(folder: Traversable, above: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _sources(entry, f"{above}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            yield above + entry.name, entry.read_bytes()
 
 
 async def recover(journal: Journal) -> Recovered:

@@ -1,0 +1,116 @@
+"""Events: facts in the past tense, as frozen attrs classes with a stable name and a version.
+
+Whatever needs a clock, chance, a table that changes over the years, or a setting was decided before the append
+(`engine/ingress.py`) and lies in the event. Times are integer milliseconds since the epoch (`_ms`).
+"""
+
+from __future__ import annotations
+
+from sm.core.events.chat import (
+    ChannelJoined,
+    ChannelSessionEnded,
+    Intent,
+    IntentName,
+    MessageAssigned,
+    MessageReceived,
+    MessageSkipped,
+    Placement,
+    StatusRequested,
+    StopRequested,
+)
+from sm.core.events.every import (
+    PostFailed,
+    PostRendered,
+    PostSent,
+    RulesAdopted,
+    StreamOpened,
+    StreamQuarantined,
+)
+from sm.core.events.network import (
+    AliasApplied,
+    AliasFailed,
+    AliasSaved,
+    CardFailed,
+    CardPosted,
+    CardPressed,
+    CardUpdated,
+    NetworkApproved,
+    NetworkDenied,
+    NetworkFailed,
+    NetworkRequested,
+)
+from sm.core.events.registry import EVENTS, Event
+from sm.core.events.session import (
+    AgentEnded,
+    AgentStarted,
+    AgentStartFailed,
+    AgentStopped,
+    AppendRefused,
+    LineAppended,
+    LineReceived,
+    MessageProbed,
+    OutputBroken,
+    RepositoryClaimRequested,
+    RepositoryGranted,
+    RepositoryPrepared,
+    RepositoryPrepareFailed,
+    RepositoryRefused,
+    RepositoryReleased,
+    SessionRequested,
+    TimerFired,
+    Verdict,
+)
+from sm.core.events.vm import (
+    HostKeySeen,
+)
+
+__all__ = [
+    "EVENTS",
+    "AgentEnded",
+    "AgentStartFailed",
+    "AgentStarted",
+    "AgentStopped",
+    "AliasApplied",
+    "AliasFailed",
+    "AliasSaved",
+    "AppendRefused",
+    "CardFailed",
+    "CardPosted",
+    "CardPressed",
+    "CardUpdated",
+    "ChannelJoined",
+    "ChannelSessionEnded",
+    "Event",
+    "HostKeySeen",
+    "Intent",
+    "IntentName",
+    "LineAppended",
+    "LineReceived",
+    "MessageAssigned",
+    "MessageProbed",
+    "MessageReceived",
+    "MessageSkipped",
+    "NetworkApproved",
+    "NetworkDenied",
+    "NetworkFailed",
+    "NetworkRequested",
+    "OutputBroken",
+    "Placement",
+    "PostFailed",
+    "PostRendered",
+    "PostSent",
+    "RepositoryClaimRequested",
+    "RepositoryGranted",
+    "RepositoryPrepareFailed",
+    "RepositoryPrepared",
+    "RepositoryRefused",
+    "RepositoryReleased",
+    "RulesAdopted",
+    "SessionRequested",
+    "StatusRequested",
+    "StopRequested",
+    "StreamOpened",
+    "StreamQuarantined",
+    "TimerFired",
+    "Verdict",
+]

@@ -1,0 +1,111 @@
+"""Posts: whose they are, and what they ask for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+from sm.core.events.registry import Event, event
+
+IntentName = Literal["text", "start", "stop", "status", "help", "correct"]
+
+
+@frozen
+class Intent:
+    """What a post asks for, as the grammar read it. `problem` and `suggestion` belong to `correct` alone."""
+
+    name: IntentName
+    org: str = ""
+    repo: str = ""
+    problem: str = ""
+    word: str = ""
+    suggestion: str = ""
+
+
+@frozen
+class Placement:
+    """Where a new session will live; decided from the settings when `start` came in."""
+
+    session_id: str
+    vm: str
+    alias: str
+    runtime: str
+    image: str
+    network: str
+    permission_mode: str
+
+
+@event("channel.joined")
+class ChannelJoined(Event):
+    """The bot reads this channel from behind `after_post_id` on (None: from its beginning)."""
+
+    channel_id: str
+    name: str
+    after_post_id: str | None
+
+
+@event("chat.message_received")
+class MessageReceived(Event):
+    """A person's post, masked. `body_at` is where the text begins behind a leading mention of the bot."""
+
+    post_id: str
+    channel_id: str
+    user_id: str
+    user_name: str
+    text: str
+    body_at: int
+    mentioned: bool
+    masked: int
+    created_at_ms: int
+    intent: Intent
+    placement: Placement | None = None
+
+    @property
+    def body(self) -> str:
+        """The text without the leading mention."""
+        return self.text[self.body_at :]
+
+
+@event("chat.message_skipped")
+class MessageSkipped(Event):
+    """A person's post that is not for us: it moves the cursor, its text is not stored."""
+
+    post_id: str
+    channel_id: str
+    created_at_ms: int
+
+
+@event("channel.session_ended")
+class ChannelSessionEnded(Event):
+    """The channel's session is over; the channel is free."""
+
+    session_id: str
+    outcome: str
+
+
+@event("chat.message_assigned")
+class MessageAssigned(Event):
+    """A post that is for this session's agent, without the mention."""
+
+    post_id: str
+    user_id: str
+    user_name: str
+    text: str
+
+
+@event("session.stop_requested")
+class StopRequested(Event):
+    """Somebody wrote `stop`."""
+
+    post_id: str
+    user_id: str
+    user_name: str
+
+
+@event("session.status_requested")
+class StatusRequested(Event):
+    """Somebody wrote `status`."""
+
+    post_id: str
+    user_name: str

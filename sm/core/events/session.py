@@ -1,0 +1,170 @@
+"""How a session comes to be, its agent and the generations of its container."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from sm.core.events.registry import Event, event
+
+
+@event("repository.claim_requested")
+class RepositoryClaimRequested(Event):
+    """A session wants the main clone."""
+
+    session_id: str
+    channel_id: str
+
+
+@event("repository.released")
+class RepositoryReleased(Event):
+    """A session gave the main clone back."""
+
+    session_id: str
+
+
+@event("session.requested")
+class SessionRequested(Event):
+    """Somebody wrote `start`. The session exists from here on, and posts belong to it."""
+
+    session_id: str
+    channel_id: str
+    post_id: str
+    user_id: str
+    user_name: str
+    org: str
+    repo: str
+    vm: str
+    alias: str
+    runtime: str
+    image: str
+    network: str
+    permission_mode: str
+
+
+@event("repository.granted")
+class RepositoryGranted(Event):
+    """The main clone is this session's."""
+
+
+@event("repository.refused")
+class RepositoryRefused(Event):
+    """The main clone is in use by another session; without a `holder` the repository's stream is quarantined."""
+
+    holder: str
+
+
+@event("repository.prepared")
+class RepositoryPrepared(Event):
+    """Mirror and main clone are there and whole. Paths are on the VM."""
+
+    path: str
+    branch: str
+    head: str
+    mirror: str
+    created: bool
+
+
+@event("repository.prepare_failed")
+class RepositoryPrepareFailed(Event):
+    """Mirror or main clone could not be made."""
+
+    code: str
+    detail: str
+
+
+@frozen
+class Verdict:
+    """One `[NETWORK_REQUEST: …]` marker and what ingress made of it. `refused` is empty for a good domain."""
+
+    domain: str
+    refused: str = ""
+
+
+@event("agent.started")
+class AgentStarted(Event):
+    """The pump and the container of a generation run; Ready comes later, from the agent itself."""
+
+    generation: int
+    container_id: str
+
+
+@event("agent.start_failed")
+class AgentStartFailed(Event):
+    """The container could not be started."""
+
+    generation: int
+    code: str
+    detail: str
+
+
+@event("agent.line_received")
+class LineReceived(Event):
+    """One line of the agent's `out`, masked. Offsets are raw bytes in this generation's file."""
+
+    generation: int
+    offset: int
+    end: int
+    line: str
+    terminated: bool = True
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@event("agent.line_appended")
+class LineAppended(Event):
+    """A line of ours is in `in`, whole; `length` is the file's length in bytes."""
+
+    generation: int
+    length: int
+
+
+@event("agent.append_refused")
+class AppendRefused(Event):
+    """`in` does not have the length that we wrote: somebody else did, or the disk lost some."""
+
+    generation: int
+    expected: int
+    length: int
+
+
+@event("agent.output_broken")
+class OutputBroken(Event):
+    """`out` is not the file that we followed (or a line has no end): it is read no further."""
+
+    generation: int
+    reason: str
+
+
+@event("agent.ended")
+class AgentEnded(Event):
+    """The generation is over and `out` was read to its end. `exit` is the pump's own record."""
+
+    generation: int
+    meaning: str
+    exit: str
+    err_tail: str
+
+
+@event("agent.stopped")
+class AgentStopped(Event):
+    """The generation's container is stopped and removed, by our own command."""
+
+    generation: int
+    meaning: str
+    exit: str
+
+
+@event("agent.message_probed")
+class MessageProbed(Event):
+    """Whether the agent's transcript knows a message that was not acknowledged (None: can't be told)."""
+
+    generation: int
+    uuid: str
+    found: bool | None
+
+
+@event("timer.fired")
+class TimerFired(Event):
+    """A time that the fold asked for has come."""
+
+    name: str
+    generation: int
