@@ -136,3 +136,5 @@ def settle(world: World, stream: str) -> None:
         if isinstance(issued.command, c.StopAgent) and world.data.follows_output:
             world.ended()
         world.record(stream, reports(issued.command)[0])
+    if world.data.follows_output and world.data.stop_reported:
+        world.ended()  # it was stopped before this: whoever follows its output still comes to the end
