@@ -45,7 +45,7 @@ from sm.engine.identity import Identity
 from sm.engine.ingress import Ingress, Place
 from sm.engine.intake import Intake
 from sm.engine.recovery import Recovered, recover
-from sm.engine.writer import Committed, Submission, Writer
+from sm.engine.writer import Committed, Issued, Submission, Writer
 from sm.journal.claim import RENEW_EVERY_MS, this_process
 from sm.journal.errors import Fenced
 from sm.journal.masking import Masker
@@ -80,7 +80,7 @@ class Peers:
 
 def fatal(error: BaseException) -> NoReturn:
     """End the process at once: what was being committed may or may not be stored; the next start finds out."""
-    reason = f"fatal: {error or type(error).__name__}"
+    reason = f"fatal: {str(error) or type(error).__name__}"
     print(reason, file=sys.stderr, flush=True)  # noqa: T201
     with suppress(OSError):
         if TERMINATION_LOG.exists():
@@ -186,6 +186,9 @@ class Service:
         self._masker = masker
         self._clock = clock
         self._ready = False
+        self._owed: list[Issued] | None = list(
+            recovered.outstanding
+        )  # until the outbox is taken up, in order
         self._host = str(settings.vm_host)
         self.writer = Writer(
             journal,
@@ -228,7 +231,8 @@ class Service:
         self.writer.listen(self._committed)
         await self._web.start(self._settings.listen_addr.host, self._settings.listen_addr.port)
         await self._adopt_rules()
-        self._dispatcher.take(self._recovered.outstanding, doubtful=True)
+        owed, self._owed = self._owed or [], None
+        self._dispatcher.take(owed, doubtful=True)
         self._followers.start_all()
         self._ready = True
         log.info(
@@ -258,7 +262,10 @@ class Service:
     def _committed(self, committed: Committed) -> None:
         for recorded in committed.events:
             self._recovered.positions.note(recorded.event)
-        self._dispatcher.take(committed.commands)
+        if self._owed is None:
+            self._dispatcher.take(committed.commands)
+        else:
+            self._owed.extend(committed.commands)
         self._followers.committed(committed)
 
     async def _adopt_rules(self) -> None:
