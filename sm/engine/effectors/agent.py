@@ -16,13 +16,26 @@ from sm.core.events import (
     RepositoryPrepared,
     RepositoryPrepareFailed,
 )
-from sm.core.outcome import Refused
+from sm.core.outcome import Refused, Unreachable
 from sm.engine.dispatch import Job
 from sm.engine.fenced_vm import FencedVm
 from sm.engine.wording import SYSTEM_PROMPT
 from sm.vm.client import LengthMismatch, StartSpec
 
 MAX_DETAIL = 1000
+REFUSED_RETRY_S = 15.0
+# What the VM says to us before it has looked at the agent: it can be mended, and proves nothing of the agent.
+ABOUT_US = frozenset(
+    {
+        "host_key_changed",
+        "host_key_unknown",
+        "ssh_denied",
+        "ssh_key_missing",
+        "ssh_key_unreadable",
+        "known_hosts_unreadable",
+        "fenced",
+    }
+)
 
 
 class AgentEffectors:
@@ -77,20 +90,22 @@ class AgentEffectors:
                 line=command.line.encode("ascii"),
                 epoch=self._vm.epoch,
             )
-        except Refused:
+        except Refused as refusal:
+            if refusal.code in ABOUT_US:
+                raise _later(refusal) from refusal
             return AppendRefused(command.generation, command.expected, -1)
         if isinstance(result, LengthMismatch):
             return AppendRefused(command.generation, command.expected, result.length)
         return LineAppended(command.generation, result.length)
 
     async def stop(self, job: Job) -> Event:
-        """Stop and remove the container; finding it gone is as good."""
+        """Stop and remove the container; finding it gone is as good. A refusal leaves it running: tried again."""
         command = cast("StopAgent", job.command)
         try:
             vm = await self._vm.ready(command.session_id)
             status = await vm.stop_generation(command.session_id, command.generation, self._vm.epoch)
         except Refused as refusal:
-            return AgentStopped(command.generation, refusal.code, str(refusal)[:MAX_DETAIL])
+            raise _later(refusal) from refusal
         return AgentStopped(command.generation, status.meaning, status.exit)
 
     async def probe(self, job: Job) -> Event:
@@ -102,3 +117,7 @@ class AgentEffectors:
         except Refused:
             found = None
         return MessageProbed(command.generation, command.uuid, found)
+
+
+def _later(refusal: Refused) -> Unreachable:
+    return Unreachable(str(refusal), retry_after_s=REFUSED_RETRY_S)
