@@ -12,6 +12,7 @@ from sm.core.events import (
     ChannelJoined,
     MessageAssigned,
     MessageReceived,
+    Placement,
     SessionRequested,
     StatusRequested,
     StopRequested,
@@ -54,9 +55,7 @@ class ChannelStep(Step[ChannelData]):
 
     def open_session(self) -> None:
         """From here on posts belong to the session."""
-        message, place = self.message, self.message.placement
-        if place is None:
-            return
+        message, place = self.message, cast("Placement", self.message.placement)
         intent = message.intent
         self.data = ChannelData(message.channel_id, place.session_id, f"{intent.org}/{intent.repo}")
         self._warn_if_masked()
@@ -119,7 +118,7 @@ class ChannelStep(Step[ChannelData]):
                 self._say_correction()
             case "text" if not message.body.strip():
                 self._say("nothing_to_pass_on", user=message.user_name)
-            case "text":
+            case _:
                 self._warn_if_masked()
                 self.notify(to, MessageAssigned(user_id=message.user_id, text=message.body, **who))
 

@@ -22,7 +22,7 @@ from sm.core.events import (
     SessionRequested,
     StopRequested,
 )
-from sm.core.memory import SessionData
+from sm.core.memory import Queued, SessionData
 from sm.core.stream_json import agent_session_uuid, initialize_line, interrupt_line
 from sm.core.tables import SESSION_MACHINE
 
@@ -214,9 +214,8 @@ class SessionStep(ConversationStep):
 
     def probe_message(self) -> None:
         """Ask the transcript."""
-        unacknowledged = self.talk.unacknowledged
-        if unacknowledged is not None:
-            self.issue(ProbeMessage(self.data.session_id, self.data.generation, unacknowledged.uuid))
+        line = cast("Queued", self.talk.unacknowledged)
+        self.issue(ProbeMessage(self.data.session_id, self.data.generation, line.uuid))
 
     def is_what_was_asked(self) -> bool:
         """The answer is about the message that was not acknowledged."""
@@ -225,10 +224,8 @@ class SessionStep(ConversationStep):
 
     def take_probe(self) -> None:
         """Known: done. Unknown to the transcript: owed to the next generation. Can't tell: a person decides."""
-        event, line = cast("MessageProbed", self.event), self.talk.unacknowledged
+        event, line = cast("MessageProbed", self.event), cast("Queued", self.talk.unacknowledged)
         self.talk = evolve(self.talk, unacknowledged=None)
-        if line is None:
-            return
         if event.found is None:
             self.say("in_doubt", text=line.text[:MAX_QUOTED])
         elif event.found:

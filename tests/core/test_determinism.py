@@ -25,7 +25,7 @@ from .anything import Move, any_moves, happens, many_moves, play, samples
 from .playbook import World
 from .refold import digest, from_rows, refold, to_rows
 
-quick = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def one_of_each() -> list[Event]:
@@ -163,7 +163,7 @@ def test_a_journal_on_disk_folds_to_the_same(tmp_path: Path):
 def test_folding_in_other_processes_with_other_hash_seeds_gives_the_same(tmp_path: Path):
     journals: list[list[Recorded]] = []
 
-    @settings(quick, max_examples=60, derandomize=True, database=None)
+    @settings(quick, max_examples=40, derandomize=True, database=None)
     @given(many_moves)
     def collect(moves: list[Move]) -> None:
         journals.append(play(moves).history)

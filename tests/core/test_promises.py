@@ -16,7 +16,7 @@ from sm.core.stream_json import message_uuid
 from .anything import Move, plausible_moves, play, reports
 from .playbook import VM, World
 
-often = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @often

@@ -109,7 +109,7 @@ def test_a_stream_of_another_name_is_none_of_ours(name: str):
         initial(name)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(any_moves)
 def test_no_sequence_of_events_makes_a_fold_raise(moves: list[Move]):
     world = play(moves)
