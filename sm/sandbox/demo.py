@@ -122,6 +122,8 @@ class _Demo:
                     await self._play(room, service)
                     if staying:
                         await Prompt(room, service, self._screen).run()
+                        self._screen.close()
+                        self._say_where()
             finally:
                 await service.stop()
         finally:
@@ -148,8 +150,14 @@ class _Demo:
         say("\nChecked outside of the chat:")
         for fact in self.played.facts:
             say(f"  ✔ {fact}")
-        say(f"\nAll of it happened, in {time.monotonic() - began:.1f} s. What was recorded of it:")
-        say(f"  {replay_command(self._sandbox.journal, self.played.session)}")
+        say(f"\nAll of it happened, in {time.monotonic() - began:.1f} s.")
+        self._say_where()
+
+    def _say_where(self) -> None:
+        """Name the command that shows what happened."""
+        if self.played is not None:
+            command = replay_command(self._sandbox.journal, self.played.session)
+            self._screen.line(f"What was recorded of it:\n  {command}")
 
     async def _within(self, room: Room) -> Played:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
@@ -66,7 +67,10 @@ class Access:
 
 
 class Room:
-    """The channel. Within `async with`, posts and their changes are printed by `tell(who, line)` as they come."""
+    """The channel. Within `async with`, posts and their changes are told by `tell(who, line)` as they come.
+
+    They are read over REST, which misses nothing; what is shown to one person alone comes over the WebSocket only.
+    """
 
     def __init__(self, access: Access, tell: Callable[[str, str], None]) -> None:
         self._access = access
@@ -76,6 +80,7 @@ class Room:
         self._changed = asyncio.Condition()
         self._client: aiohttp.ClientSession | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._listening: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         """Begin to watch, from what stands there already (which is not printed)."""
@@ -87,15 +92,17 @@ class Room:
             await self._client.close()
             raise
         self._watching = asyncio.create_task(self._watch())
+        self._listening = [asyncio.create_task(self._listen(who)) for who in self._access.tokens]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop watching, after a last look."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        """Stop watching."""
+        tasks = [*self._listening, *([self._watching] if self._watching is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
 
@@ -174,6 +181,29 @@ class Room:
         finally:
             async with self._changed:
                 self._changed.notify_all()
+
+    async def _listen(self, who: str) -> None:
+        """Tell what is shown to this person alone."""
+        headers = {"Authorization": f"Bearer {self._access.tokens[who]}"}
+        while True:
+            try:
+                socket = await self._session().ws_connect(
+                    f"{self._access.url}/api/v4/websocket", headers=headers
+                )
+                async for message in socket:
+                    self._hear(who, message)
+            except (aiohttp.ClientError, TimeoutError):
+                pass  # a fault that somebody armed
+            await asyncio.sleep(1)
+
+    def _hear(self, who: str, message: aiohttp.WSMessage) -> None:
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            return
+        frame = as_object(json.loads(cast("str", message.data)))
+        if frame.get("event") == "ephemeral_message":
+            post = as_object(json.loads(str(as_object(frame.get("data")).get("post") or "{}")))
+            for line in str(post.get("message", "")).splitlines():
+                self._tell("claude", f"(to @{who} alone) {line}")
 
     def _notice(self, post: Seen) -> None:
         before = self._posts.get(post.id)
