@@ -118,7 +118,11 @@ class ConversationStep(Step[SessionData]):
 
     def _take_result(self, reading: Reading) -> None:
         talk = self.talk
-        if reading.is_error:
+        if reading.is_error and self.state == "resuming":
+            self.data = evolve(
+                self.data, resume_refused=True
+            )  # it never got ready: it doesn't know what to resume
+        elif reading.is_error and self.state != "stopping":  # there it is the answer to our own interrupt
             shown = talk.last_text == _digest(reading.detail)
             self.say("turn_failed", detail="" if shown else reading.detail)
         if talk.unacknowledged is not None and talk.unacknowledged.began_turn:

@@ -69,6 +69,8 @@ class SessionData:
     input_bytes: int = 0  # how long `in` is when all that we issued is in it
     output_bytes: int = 0  # up to where `out` is in the journal
     was_ready: bool = False  # this generation answered `initialize`
+    resume_refused: bool = False  # this generation was to resume, and said that it cannot
+    memory_lost: bool = False  # and so the conversation began anew, which nobody was told yet
     talk: Conversation = field(factory=Conversation)
     restarts_ms: tuple[int, ...] = ()
     stop_issued: bool = False

@@ -87,11 +87,12 @@ class SessionStep(ConversationStep):
         self._start_generation(resume=False)
 
     def start_next_generation(self) -> None:
-        """Go on with the same conversation; with a new one where the old one could not be taken up."""
-        known = bool(self.data.agent_session_id) and (self.data.was_ready or not self.data.restarts_ms)
-        recent = [at for at in self.data.restarts_ms if self.at_ms - at < RESTARTS_WITHIN_MS]
-        self.data = evolve(self.data, restarts_ms=(*recent, self.at_ms))
-        self._start_generation(resume=known)
+        """Go on with the same conversation; with a new one only where the agent said that it knows the old no more."""
+        data = self.data
+        recent = [at for at in data.restarts_ms if self.at_ms - at < RESTARTS_WITHIN_MS]
+        lost = bool(data.agent_session_id) and data.resume_refused
+        self.data = evolve(data, restarts_ms=(*recent, self.at_ms), memory_lost=data.memory_lost or lost)
+        self._start_generation(resume=bool(data.agent_session_id) and not data.resume_refused)
 
     def _start_generation(self, *, resume: bool) -> None:
         number = self.data.generation + 1
@@ -107,6 +108,7 @@ class SessionStep(ConversationStep):
             input_bytes=len(line),
             output_bytes=0,
             was_ready=False,
+            resume_refused=False,
             talk=self.talk.in_new_generation(),
             stop_issued=False,
             stop_reported=False,
@@ -159,8 +161,8 @@ class SessionStep(ConversationStep):
 
     def say_resumed(self) -> None:
         """A later generation answered."""
-        self.data = evolve(self.data, was_ready=True)
-        message = "resumed" if self.data.agent_session_id else "resumed_without_memory"
+        message = "resumed_without_memory" if self.data.memory_lost else "resumed"
+        self.data = evolve(self.data, was_ready=True, memory_lost=False)
         self.say(message, session=streams.short(self.data.session_id))
 
     def say_network_failed(self) -> None:

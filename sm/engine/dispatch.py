@@ -95,6 +95,9 @@ class Dispatcher:
     async def _run(self, lane: str, waiting: deque[Job]) -> None:
         while waiting:
             job = waiting[0]
+            if self._stands_still(job):
+                waiting.popleft()
+                continue
             self._faults.reached("after_commit", job.command.KIND)
             report = await self._carry_out(job)
             self._faults.reached("after_effect", job.command.KIND)
@@ -105,6 +108,15 @@ class Dispatcher:
             )
             waiting.popleft()
         del self._lanes[lane]
+
+    def _stands_still(self, job: Job) -> bool:
+        """A quarantined stream acts no more: what it asked for stays in the outbox. Only what it says goes out."""
+        if job.issued.command.lane.startswith("chat:"):
+            return False
+        quarantined = self._writer.state(job.issued.stream).name == "quarantined"
+        if quarantined:
+            log.error("left undone, its stream is quarantined", command=job.id, kind=job.command.KIND)
+        return quarantined
 
     async def _carry_out(self, job: Job) -> Event:
         delay_s = FIRST_DELAY_S

@@ -113,7 +113,8 @@ class Followers:
         vm = await self._vm.ready(session_id)
         window: deque[asyncio.Future[Outcome]] = deque()
         try:
-            async for item in vm.follow(session_id, generation, offset):
+            idle = partial(self._is_idle, stream)
+            async for item in vm.follow(session_id, generation, offset, idle=idle):
                 if isinstance(item, Line):
                     event: Event = await self._line(generation, item)
                     key = f"out:{session_id}:{generation}:{item.offset}"
@@ -124,12 +125,18 @@ class Followers:
                     broken: FileBroken = item
                     event = OutputBroken(generation, broken.reason)
                     key = f"broken:{session_id}:{generation}"
-                submission = Submission(stream, lambda _, made=event: made, key)
+                submission = Submission(
+                    stream, lambda _, made=event: made, key, masked=isinstance(item, Line)
+                )
                 window.append(await self._writer.enqueue(submission))
                 while len(window) > WINDOW:
                     await window.popleft()
         finally:
             await asyncio.gather(*window)
+
+    def _is_idle(self, stream: str) -> bool:
+        """Whether no turn is open: the output then needs no channel of its own."""
+        return self._writer.state(stream).name == "ready"
 
     async def _line(self, generation: int, line: Line) -> Event:
         make = partial(

@@ -18,6 +18,7 @@ from sm.core import fold as rules
 from sm.core.commands import command_id
 from sm.core.events import CardPosted, ChannelJoined, Event, MessageReceived, MessageSkipped, PostSent
 from sm.core.fold import Recorded, StreamState
+from sm.core.tables import SESSION_ENDED
 from sm.engine.writer import Issued
 from sm.journal.codec import decode_command, decode_event
 from sm.journal.protocol import Journal
@@ -112,7 +113,7 @@ async def recover(journal: Journal) -> Recovered:
         Issued(row.id, row.stream, row.seq, decode_command(row.kind, row.version, row.payload))
         for row in await journal.outstanding()
     )
-    diverged = {stream: why for stream, why in diverged.items() if states[stream].name != "quarantined"}
+    diverged = {stream: why for stream, why in diverged.items() if states[stream].name not in SESSION_ENDED}
     return Recovered(states, positions, last_seq, last_ms, outstanding, diverged, current)
 
 

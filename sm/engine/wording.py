@@ -149,7 +149,8 @@ def _agent_ended(facts: Facts) -> str:
 
 def _gave_up(facts: Facts) -> str:
     head = (
-        f"❌ The agent {_trouble(facts)}, for the third time in ten minutes. I stop trying; the files are kept. "
+        f"❌ The agent {_trouble(facts)}, and starting it again three times in ten minutes did not help. I stop trying; the "
+        f"files are kept. "
         f"Go on with `@{facts['bot']} start {facts['repository']}`."
     )
     return head + _undelivered(facts) + _fenced(facts["err_tail"])
@@ -161,7 +162,7 @@ def _turn_cut_off(_: Facts) -> str:
 
 def _in_doubt(facts: Facts) -> str:
     quoted = _line(facts["text"])
-    return f"⚠️ This message may not have arrived; send it again if the agent doesn't answer it:\n> {quoted}"
+    return f"⚠️ This message may not have arrived; send it again if the agent doesn't answer it:\n> `{quoted}`"
 
 
 def _no_session(facts: Facts) -> str:

@@ -38,6 +38,7 @@ class Submission:
     key: str | None = None
     cause: str | None = None
     settles: str | None = None
+    masked: bool = False  # by the submitter already
 
 
 @frozen
@@ -165,7 +166,7 @@ class Writer:
         event = submission.build(self._draft_state(draft, submission.stream))
         if event is None:
             return None
-        masked, _ = self._masker.mask_event(event)
+        masked = event if submission.masked else self._masker.mask_event(event)[0]
         seq = self._record(draft, submission.stream, masked, key=submission.key, cause=submission.cause)
         if submission.settles is not None:
             draft.settled.append((submission.settles, seq))

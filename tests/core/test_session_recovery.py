@@ -199,19 +199,37 @@ def test_giving_up_says_which_message_may_not_have_arrived():
     assert world.said == ["gave_up", "in_doubt"]
 
 
-def test_a_conversation_that_could_not_be_taken_up_gives_way_to_a_new_one():
+def test_a_conversation_that_the_agent_knows_no_more_gives_way_to_a_new_one():
+    """As observed: `--resume` of an unknown id prints an error result and ends with status 1."""
     world = World().working().agent(init("conversation-7")).dies().started()
-    assert world.timer("ready").commands == [StopAgent(SESSION, 2)]
-    world.ended(how="1 1", err_tail="No conversation found")
-    world.container_stopped()
-    assert world.commands[0] == said(
-        "agent_ended", turn_was_open="", trouble="no_answer", exit="1 1", err_tail="No conversation found"
-    )
+    assert world.result("", is_error=True, subtype="error_during_execution").commands == []
+    world.dies(how="1 1", err_tail="No conversation found")
     start = world.last(StartAgent)
     assert (start.generation, start.resume) == (3, False)
     assert start.agent_session_id == agent_session_uuid(SESSION, 3)
     world.started()
     assert world.initialized().said == ["resumed_without_memory"]
+
+
+def test_trouble_while_resuming_does_not_cost_the_conversation():
+    world = World().working().agent(init("conversation-7")).dies().started()
+    assert world.timer("ready").commands == [StopAgent(SESSION, 2)]
+    world.ended(how="143 0")
+    world.container_stopped()
+    assert world.commands[0] == said(
+        "agent_ended", turn_was_open="", trouble="no_answer", exit="143 0", err_tail=""
+    )
+    start = world.last(StartAgent)
+    assert (start.generation, start.resume, start.agent_session_id) == (3, True, "conversation-7")
+    world.started()
+    assert world.initialized().said == ["resumed"]
+
+
+def test_an_agent_that_died_before_any_turn_had_no_conversation_to_lose():
+    world = World().ready().dies()
+    assert not world.last(StartAgent).resume
+    world.started()
+    assert world.initialized().said == ["resumed"]
 
 
 def test_a_container_that_does_not_start_again_ends_the_session():

@@ -72,6 +72,12 @@ def test_stop_while_working_interrupts_first():
     assert freed(world)
 
 
+def test_the_error_that_our_own_interrupt_makes_is_not_shown():
+    world = World().working().stop()
+    world.result("", is_error=True, subtype="error_during_execution")
+    assert world.said == []
+
+
 def test_an_interrupt_that_is_not_answered_ends_in_a_stop_all_the_same():
     world = World().working().stop()
     assert world.timer("ready").commands == []

@@ -247,7 +247,7 @@ def test_a_corrections_words_stay_in_their_code(body: str) -> None:
 
 def test_a_message_in_doubt_is_quoted_on_one_line() -> None:
     text = render("in_doubt", {"text": "first\nsecond\r\n# third"}, bot=BOT)
-    assert text.splitlines()[1:] == ["> first second # third"]
+    assert text.splitlines()[1:] == ["> `first second # third`"]
 
 
 # --- counts, failures, corrections --------------------------------------------------------------------------------------
