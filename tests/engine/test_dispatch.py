@@ -137,6 +137,7 @@ async def test_what_was_outstanding_at_a_crash_is_taken_up_in_doubt_and_in_order
     await until(lambda: len(chat.ended) == 3)
     assert chat.ended[:2] == ids
     assert [doubtful for _, doubtful in chat.began] == [True, True, False]
+    await until(lambda: len(again.recorded("post.sent")) == 3)
     assert await again.journal.outstanding() == []
 
 
