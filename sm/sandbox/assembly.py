@@ -39,7 +39,7 @@ _PORTS = range(20000, 32000)
 
 
 class NotOurFolderError(Exception):
-    """The folder given for the state holds something else; the text is a sentence for whoever gave it."""
+    """The folder given for the state cannot be one; the text is a sentence for whoever gave it."""
 
 
 @frozen
@@ -67,8 +67,13 @@ class Choices:
 def claim_folder(folder: Path) -> Path:
     """Make the folder of a sandbox, or find an earlier one there; answers its real path.
 
-    Raises `NotOurFolderError` for a folder with other things in it, `OSError` when it cannot be made.
+    Raises `NotOurFolderError` for a folder with other things in it, and for a path that no mount can carry; `OSError`
+    when it cannot be made.
     """
+    if not str(folder.resolve()).isprintable() or set(str(folder.resolve())) & {":", ","}:
+        raise NotOurFolderError(
+            f"{folder} has a colon, a comma or a control character in its path: give another folder."
+        )
     if folder.exists() and not folder.is_dir():
         raise NotOurFolderError(f"{folder} is not a folder: give one that is empty or doesn't exist yet.")
     folder.mkdir(parents=True, exist_ok=True)

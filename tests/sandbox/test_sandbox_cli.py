@@ -134,3 +134,9 @@ def test_a_folder_of_somebody_else_is_not_claimed(tmp_path: Path) -> None:
         claim_folder(tmp_path)
     with pytest.raises(NotOurFolderError, match="not a folder"):
         claim_folder(tmp_path / "file")
+
+
+def test_a_path_that_no_mount_can_carry_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(NotOurFolderError, match="a colon"):
+        claim_folder(tmp_path / "a:b")
+    assert not any(tmp_path.iterdir())
