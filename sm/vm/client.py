@@ -29,6 +29,7 @@ from sm.vm.model import (
 from sm.vm.remote import MAX_ANSWER_BYTES, MAX_PREAMBLE_BYTES, Answer, command, read_answer, script
 from sm.vm.ssh import Pool
 from sm.vm.table import meaning_of
+from sm.vm.watch import Watches
 
 QUICK_S: Final = 60
 STEP_S: Final = 180
@@ -58,6 +59,7 @@ class Vm:
                     f"SM_CONTAINER_{variable} is no name that a container runtime takes: {value[:100]!r}.",
                 )
         self._pool = Pool.of(settings, accept_host_key)
+        self._watches = Watches(self._pool)
 
     async def fetch_host_key(self) -> HostKey:
         """Connect only far enough to learn the key that the VM shows; authenticates nothing."""
@@ -70,6 +72,7 @@ class Vm:
 
     async def close(self) -> None:
         """Close the connections. Agents on the VM go on."""
+        await self._watches.close()
         await self._pool.close()
 
     async def check(self, session_id: str) -> None:
@@ -160,18 +163,22 @@ class Vm:
         return _status(await self._run("status", [folder, self._settings.runtime], QUICK_S))
 
     def follow(
-        self, session_id: str, generation: int, offset: int
+        self, session_id: str, generation: int, offset: int, *, idle: Callable[[], bool] = lambda: False
     ) -> AsyncIterator[Line | OutputBroken | Ended]:
         """Follow `out` from a raw byte offset, line by line, to its end.
 
+        While `idle()` says that nothing is expected and all output was given out, no channel is held for it: all idle
+        generations share one, on which the VM tells of changes.
         Raises Unreachable when the connection breaks: follow again from the offset after the last line taken.
         """
         folder = f"{self._folder(session_id)}/{_generation(generation)}"
         return follow(
             self._pool,
+            self._watches,
             folder,
             offset,
             limit=self._settings.max_line_bytes,
+            idle=idle,
             status=lambda: self.status(session_id, generation),
             err_tail=lambda: self.err_tail(session_id, generation),
         )

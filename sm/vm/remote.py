@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import shlex
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Final
 
+import asyncssh
 from attrs import frozen
 
 from sm.core.outcome import Refused, Unreachable
@@ -79,6 +81,18 @@ def read_answer(output: bytes, what: str) -> Answer:
     for word, rest in answer.lines:
         raise_verdict(word, rest)
     return answer
+
+
+async def past_preamble(reader: asyncssh.SSHReader[bytes]) -> None:
+    """Read past the sentinel, before which a login profile may print a bounded amount. Raises Unreachable."""
+    printed = 0
+    try:
+        while not (line := await reader.readuntil(b"\n")).endswith(SENTINEL):
+            printed += len(line)
+            if printed > MAX_PREAMBLE_BYTES:
+                raise Unreachable("The VM's login profile prints without end.")
+    except asyncio.IncompleteReadError as error:
+        raise Unreachable("The VM's shell ended before it began with our script.") from error
 
 
 def raise_verdict(word: str, rest: str) -> None:

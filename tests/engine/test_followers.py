@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,18 @@ class Vm:
         self.follows: list[tuple[str, int, int]] = []
         self.more = asyncio.Event()
         self.not_ready: list[Exception] = []
+        self.idle: Callable[[], bool] = lambda: False
 
     async def ready(self, _session_id: str) -> Vm:
         if self.not_ready:
             raise self.not_ready.pop(0)
         return self
 
-    async def follow(self, session_id: str, generation: int, offset: int) -> AsyncIterator[Any]:
+    async def follow(
+        self, session_id: str, generation: int, offset: int, *, idle: Callable[[], bool]
+    ) -> AsyncIterator[Any]:
         self.follows.append((session_id, generation, offset))
+        self.idle = idle
         at = offset
         while True:
             while (end := self.out.find("\n", at)) >= 0:
@@ -131,6 +135,14 @@ async def test_lines_are_recorded_with_their_raw_offsets(bench: Bench) -> None:
     line = bench.engine.recorded("agent.line_received")[-1].event
     assert isinstance(line, LineReceived)
     assert (line.generation, line.offset, line.end) == (1, start, len(bench.vm.out))
+
+
+async def test_a_generation_is_idle_while_no_turn_is_open(bench: Bench) -> None:
+    await until(lambda: bench.vm.follows)
+    assert bench.vm.idle()
+    await bench.engine.say("hello")
+    assert bench.state == "working"
+    assert not bench.vm.idle()
 
 
 @pytest.mark.parametrize("trouble", [Unreachable("cut"), Refused("host_key_changed", "another key")])

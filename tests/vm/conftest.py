@@ -64,7 +64,10 @@ class Peer:
         self.refused_channels = 0
         self.most_channels = 0
         self.logins = 0
+        self.running = 0
         self.connections: list[asyncssh.SSHServerConnection] = []
+        self.servers: list[asyncssh.SSHServer] = []
+        self.kept: list[object] = []  # what must live as long as the test
         self.client_key = asyncssh.generate_private_key("ssh-ed25519")
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.port = 0
@@ -97,8 +100,10 @@ class Peer:
             def connection_made(self, conn):
                 self.conn, self.open = conn, 0
                 peer.connections.append(conn)
+                peer.servers.append(self)
 
             def connection_lost(self, exc):
+                peer.servers.remove(self)
                 peer.connections.remove(self.conn)
 
             async def begin_auth(self, username):
@@ -126,6 +131,7 @@ class Peer:
 
     async def run(self, process, server) -> None:
         """What sshd does for `exec`: the user's shell, in an environment that knows next to nothing."""
+        self.running += 1
         try:
             child = await asyncio.create_subprocess_exec(
                 "bash", "-c", process.command, cwd=self.home, env={"HOME": str(self.home), "PATH": "/usr/bin:/bin"},
@@ -138,6 +144,12 @@ class Peer:
             await feeding
         finally:
             server.open -= 1
+            self.running -= 1
+
+    @property
+    def open_channels(self) -> int:
+        """Of all connections together; a channel counts until its process ended."""
+        return sum(server.open for server in self.servers)
 
     async def away(self) -> None:
         self.server.close()
@@ -202,6 +214,7 @@ async def peer(tmp_path):
         await vm.close()
     await peer.away()
     peer.kill_everything()
+    await until(lambda: peer.running == 0, "the end of what the server ran")
 
 
 @pytest.fixture
