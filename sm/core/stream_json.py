@@ -7,6 +7,7 @@ and what is not known is `other`.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from typing import Any, Literal, cast
 
@@ -16,6 +17,8 @@ LineKind = Literal[
     "init", "running", "idle", "replay", "text", "retry", "result", "control_response", "other"
 ]
 MAX_DETAIL = 2000  # characters of an error text that are kept for people
+# What can be resumed. An id that is none would end the session at its next start, one with a dash first is an option.
+_CONVERSATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
 
 
 @frozen
@@ -87,7 +90,10 @@ def read_line(line: str) -> Reading:
 def _read_system(value: dict[str, Any]) -> Reading:
     match value.get("subtype"):
         case "init":
-            return Reading("init", session_id=_text(value.get("session_id"))[:64])
+            conversation = _text(value.get("session_id"))
+            return (
+                Reading("init", session_id=conversation) if _CONVERSATION.fullmatch(conversation) else OTHER
+            )
         case "session_state_changed":
             match value.get("state"):
                 case "running" | "idle" as state:

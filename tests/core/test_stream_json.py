@@ -140,8 +140,15 @@ def test_what_is_kept_for_people_is_bounded():
     assert len(read_line(json.dumps(result("x" * 10_000))).detail) == MAX_DETAIL
     assert len(read_line(json.dumps(result("", subtype="x" * 10_000))).detail) == MAX_DETAIL
     assert len(read_line(json.dumps(api_retry(529, "x" * 10_000))).detail) == 204
-    init = {"type": "system", "subtype": "init", "session_id": "x" * 10_000}
-    assert len(read_line(json.dumps(init)).session_id) == 64
+
+
+@pytest.mark.parametrize(
+    "session_id",
+    ["", "x", "x" * 65, "--dangerously-skip-permissions", "\ud800 --help", f"{FIRST}\n", None, 7],
+)
+def test_an_init_with_an_id_that_cannot_be_resumed_changes_nothing(session_id: object):
+    init = {"type": "system", "subtype": "init", "session_id": session_id}
+    assert read_line(json.dumps(init)) == OTHER
 
 
 @pytest.mark.parametrize(
