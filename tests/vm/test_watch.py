@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sm.core.outcome import Unreachable
-from sm.vm import Ended, OutputBroken, follow, watch
+from sm.vm import Ended, OutputBroken, follow, remote, watch
 
 from .conftest import SESSION, until
 from .test_follow import START, agent, cut_into_lines, readers, say
@@ -308,6 +308,21 @@ async def test_a_folder_with_any_name_is_watched(peer, read):
     await until(lambda: waiters(peer), "the lock's waiter")
     resting.write(b"second\n")
     await until(lambda: len(reading.items) == 2, "the line")
+
+
+async def test_a_request_that_comes_in_pieces_is_understood(peer):
+    resting = Resting(peer)
+    script = await asyncio.create_subprocess_exec(
+        "bash", "-c", remote.script("prelude") + remote.script("watch"), "sm", "0.05", "0",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    for piece in (b"add 7", b" ", b"6 ", bytes(resting.folder), b"\n"):
+        script.stdin.write(piece)
+        await script.stdout.readuntil(b"here\n")  # it went on in the middle of the request
+    resting.write(b"second\n")
+    await script.stdout.readuntil(b"changed 7\n")
+    script.stdin.close()
+    assert await script.wait() == 0
 
 
 async def test_closing_tells_each_who_is_watched(peer, vm, read):

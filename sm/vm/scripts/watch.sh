@@ -41,7 +41,7 @@ look() {
 
 said=$SECONDS looked=$SECONDS part=''
 while :; do
-  read -r -t "$tick" line
+  IFS= read -r -t "$tick" line
   code=$?
   if (( code > 128 )); then # no whole line yet
     part+=$line
