@@ -89,33 +89,49 @@ def fatal(error: BaseException) -> NoReturn:
 
 
 async def serve(settings: Settings, *, faults: FaultPoints) -> None:
-    """Run until SIGTERM or SIGINT.
+    """Run until SIGTERM or SIGINT, which count from the first moment on: also while a claim is watched.
 
     Raises `JournalError` (`Held` when another copy writes), `SettingsError`, `CannotListen`,
     `CallbackSecretError` before anything acted.
     """
-    clock = SystemClock()
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:
-        journal = await open_journal(settings.journal)
-        stack.push_async_callback(journal.close)
-        claim = await journal.claim(this_process())
-        stack.push_async_callback(_release, journal, claim.epoch)
-        secret = callback_secret(settings.callback_secret, settings.journal)
-        recovered = await recover(journal)
-        peers = await _connect(settings, stack)
-        masker = Masker((*settings.secret_values(), secret.decode("latin-1")))
-        service = Service(
-            settings,
-            journal,
-            epoch=claim.epoch,
-            recovered=recovered,
-            peers=peers,
-            masker=masker,
-            secret=secret,
-            clock=clock,
-            faults=faults,
-        )
-        await service.run()
+        starting = asyncio.create_task(_start(settings, faults, stack), name="start")
+        asked = asyncio.create_task(stopped.wait(), name="asked to stop")
+        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if starting.done():
+            await starting.result().run(stopped)
+        else:
+            log.info("stopping before the start was done")
+            starting.cancel()
+            with suppress(asyncio.CancelledError):
+                await starting
+
+
+async def _start(settings: Settings, faults: FaultPoints, stack: AsyncExitStack) -> Service:
+    journal = await open_journal(settings.journal)
+    stack.push_async_callback(journal.close)
+    claim = await journal.claim(this_process())
+    stack.push_async_callback(_release, journal, claim.epoch)
+    secret = callback_secret(settings.callback_secret, settings.journal)
+    recovered = await recover(journal)
+    peers = await _connect(settings, stack)
+    masker = Masker((*settings.secret_values(), secret.decode("latin-1")))
+    return Service(
+        settings,
+        journal,
+        epoch=claim.epoch,
+        recovered=recovered,
+        peers=peers,
+        masker=masker,
+        secret=secret,
+        clock=SystemClock(),
+        faults=faults,
+    )
 
 
 async def _release(journal: Journal, epoch: int) -> None:
@@ -221,12 +237,8 @@ class Service:
             secret=secret,
         )
 
-    async def run(self) -> None:
+    async def run(self, stopped: asyncio.Event) -> None:
         """Act until asked to stop."""
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
         tasks = [asyncio.create_task(self.writer.run(), name="writer")]
         self.writer.listen(self._committed)
         await self._web.start(self._settings.listen_addr.host, self._settings.listen_addr.port)

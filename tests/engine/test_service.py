@@ -21,6 +21,8 @@ from sm.core.commands import Say
 from sm.core.events import ChannelJoined, NetworkRequested
 from sm.engine import service as module
 from sm.engine.faultpoints import NoFaults
+from sm.journal.claim import this_process
+from sm.journal.rows import Holder
 from sm.journal.sqlite import InlineSqliteJournal
 from sm.settings import load
 
@@ -118,6 +120,30 @@ async def test_it_answers_in_the_chat_and_ends_when_asked(serve: Serve, town: To
     await journal.close()
     assert claim is not None
     assert claim.released
+
+
+async def test_it_ends_when_asked_while_it_still_watches_another_copys_claim(
+    town: Town, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = InlineSqliteJournal.open(path)
+    await journal.claim(Holder("elsewhere", "pid:[1]", 1, 1))
+    await journal.close()
+    watches = asyncio.Event()
+
+    def here() -> Holder:
+        watches.set()
+        return this_process()
+
+    monkeypatch.setattr(module, "this_process", here)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process is not to die of it
+    try:
+        running = Running(town, path)
+        await asyncio.wait_for(watches.wait(), 15)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(running.task, 15)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert await rows(path) == []
 
 
 async def test_it_is_ready_although_every_neighbour_is_away(serve: Serve, town: Town) -> None:
