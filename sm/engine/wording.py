@@ -134,7 +134,14 @@ _TROUBLE = {
 def _trouble(facts: Facts) -> str:
     trouble = facts["trouble"]
     said = _TROUBLE.get(trouble, f"was cut off: {trouble}" if trouble else "was cut off")
-    return f"{said} (exit status {_code(facts['exit'])})" if facts["exit"] else said
+    words = facts[
+        "exit"
+    ].split()  # the client's status, its output's, and the container's state, status, out of memory
+    if not words:
+        return said
+    why = ", out of memory" if words[-1] == "true" else ""
+    why += ", its output is over 256 MiB" if words[1:2] == ["153"] else ""
+    return f"{said} (exit status {_code(words[0])}{why})"
 
 
 def _never_ready(facts: Facts) -> str:
@@ -209,9 +216,10 @@ def _masked(facts: Facts) -> str:
 
 
 def _domain_refused(facts: Facts) -> str:
-    return (
-        f"🔒 The agent asked for `{facts['domain']}`, which can't be opened: {domains.advice(facts['code'])}."
-    )
+    advice = domains.advice(facts["code"])
+    if not facts["domain"]:
+        return f"🔒 The agent asked for a host and named none: {advice}."
+    return f"🔒 The agent asked for `{facts['domain']}`, which can't be opened: {advice}."
 
 
 def _api_retry(facts: Facts) -> str:

@@ -309,6 +309,24 @@ def test_a_refused_domain_is_told_with_the_reason() -> None:
     assert domains.advice("public_suffix") in text
 
 
+def test_a_request_that_names_nothing_is_told_so() -> None:
+    text = render("domain_refused", {"domain": "", "code": "empty"}, bot=BOT)
+    assert text.startswith("🔒 The agent asked for a host and named none: ")
+    assert "``" not in text
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("137 0 exited 137 false", "(exit status `137`)"),
+        ("137 0 exited 137 true", "(exit status `137`, out of memory)"),
+        ("141 153 exited 137 false", "(exit status `141`, its output is over 256 MiB)"),
+    ],
+)
+def test_of_what_the_pump_wrote_at_its_end_only_what_helps_is_shown(written: str, said: str) -> None:
+    assert f"ended {said}." in render("agent_ended", {**FACTS, "exit": written}, bot=BOT)
+
+
 def test_the_system_prompt_names_the_markers_that_are_read() -> None:
     assert re.search(r"^\[NETWORK_REQUEST: example\.com\]$", wording.SYSTEM_PROMPT, re.MULTILINE)
     for marker in ("[NETWORK_APPROVED: example.com]", "[NETWORK_DENIED: example.com]"):
