@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -266,6 +267,7 @@ def test_a_key_is_read_whatever_became_of_its_line_ends(text: str) -> None:
     assert load({**GOOD, "SM_VM_SSH_KEY": text}).ssh_key_text() == KEY
 
 
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs openssh-client")
 def test_a_key_with_a_passphrase_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "id"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "canary-pass", "-f", path], check=True)

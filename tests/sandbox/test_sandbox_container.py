@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from vm_kit import as_user
+from vm_kit import as_user, needs_mounts
 
 from sm.sandbox.container import arguments, template
 from sm.sandbox.container.monitor import kill_marked
@@ -75,6 +75,7 @@ def test_without_i_standard_input_is_empty(podman: Vm):
     assert podman(f"{BOX} claude-code:latest cat", stdin="lost").stdout == ""
 
 
+@needs_mounts
 def test_a_container_sees_its_mounts_and_nothing_else_of_the_host(podman: Vm):
     (podman.work / "kept").write_text("old\n")
     done = podman(
@@ -91,6 +92,7 @@ def test_a_container_sees_its_mounts_and_nothing_else_of_the_host(podman: Vm):
     assert not Path("/workspace").exists()
 
 
+@needs_mounts
 def test_git_works_in_the_box_on_a_mirror_that_it_cannot_write(podman: Vm):
     mirror = podman.layout.upstream / "acme/webapp.git"
     (podman.work / "W").mkdir()
@@ -226,6 +228,7 @@ def test_root_has_no_keep_id(podman: Vm):
     assert (done.returncode, done.stderr) == (125, "Error: keep-id is only supported in rootless mode\n")
 
 
+@needs_mounts
 def test_a_tmpfs_runs_no_programs_unless_asked(podman: Vm):
     script = "sh -c 'cp /bin/true /t/true && /t/true'"
     assert "Permission denied" in podman(f"{BOX} --tmpfs /t claude-code:latest {script}").stderr

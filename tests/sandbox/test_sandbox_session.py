@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from vm_kit import CLAUDE, Rig, running_vm, until
+from vm_kit import CLAUDE, Rig, needs_mounts, running_vm, until
 
 
 @pytest.fixture
@@ -102,6 +102,7 @@ async def test_the_conversation_goes_on_in_the_next_generation(rig: Rig):
     assert rig.api.state()["texts"] == ["say one", "say two"]
 
 
+@needs_mounts
 async def test_the_environment_of_the_agent_holds_nothing_of_the_host(rig: Rig):
     generation = rig.generation()
     await generation.start()

@@ -8,6 +8,8 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncssh
+import pytest
 
 from sm.sandbox import vm_home
 from sm.sandbox.agent_api import AgentApi
@@ -33,6 +36,12 @@ CLAUDE = (
     "claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose",
     "--replay-user-messages", "--permission-mode", "bypassPermissions",
 )  # fmt: skip
+
+_PROBE = [sys.executable, "-m", "sm.sandbox.container", "probe", "mounts"]
+needs_mounts = pytest.mark.skipif(
+    subprocess.run(_PROBE, capture_output=True, check=False).returncode != 0,
+    reason="the kernel allows no mount namespace here",
+)
 
 
 def as_user(runtime: str = "podman") -> list[str]:
