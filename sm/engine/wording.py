@@ -133,7 +133,7 @@ _TROUBLE = {
 
 def _trouble(facts: Facts) -> str:
     trouble = facts["trouble"]
-    said = _TROUBLE.get(trouble, f"was cut off: {trouble}" if trouble else "was cut off")
+    said = _TROUBLE.get(trouble, f"was cut off: {trouble.rstrip('.')}" if trouble else "was cut off")
     words = facts[
         "exit"
     ].split()  # the client's status, its output's, and the container's state, status, out of memory

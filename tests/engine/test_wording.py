@@ -327,6 +327,11 @@ def test_of_what_the_pump_wrote_at_its_end_only_what_helps_is_shown(written: str
     assert f"ended {said}." in render("agent_ended", {**FACTS, "exit": written}, bot=BOT)
 
 
+def test_a_reason_that_is_a_sentence_is_woven_in_without_its_full_stop() -> None:
+    text = render("agent_ended", {**FACTS, "trouble": "The output file is gone.", "exit": ""}, bot=BOT)
+    assert text == "⚠️ The agent was cut off: The output file is gone. Starting it again..."
+
+
 def test_the_system_prompt_names_the_markers_that_are_read() -> None:
     assert re.search(r"^\[NETWORK_REQUEST: example\.com\]$", wording.SYSTEM_PROMPT, re.MULTILINE)
     for marker in ("[NETWORK_APPROVED: example.com]", "[NETWORK_DENIED: example.com]"):
