@@ -150,6 +150,16 @@ class Service:
 
         await until("the outbox is empty", empty)
 
+    async def rests(self) -> None:
+        """Wait until each session waits for people: what the agent says next, a person caused."""
+
+        async def ready() -> bool:
+            async with await open_journal(self.journal, read_only=True) as journal:
+                sessions = [one for one in await journal.streams() if one.stream.startswith("session:")]
+            return all(session.state == "ready" for session in sessions)
+
+        await until("the agent rests", ready)
+
     async def stop(self) -> None:
         self.fault = None
         if self._process is not None and self._process.returncode is None:

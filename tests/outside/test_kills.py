@@ -33,6 +33,7 @@ class Play:
 
     peers: Peers
     chat: Chat
+    service: Service
     domain: str
 
     async def start(self) -> None:
@@ -49,6 +50,7 @@ async def talk(play: Play) -> None:
     await play.start()
     await play.chat.say("good morning")
     await play.chat.sees("You said: good morning")
+    await play.service.rests()
     await play.stop()
 
 
@@ -65,6 +67,7 @@ async def ask(play: Play) -> None:
 
     await until("the agent is told", told)
     await play.chat.sees("[NETWORK_APPROVED")
+    await play.service.rests()
     await play.stop()
 
 
@@ -99,6 +102,7 @@ async def lose_agent(play: Play) -> None:
     await until("the agent has asked its API", hangs)
     await play.peers.on_vm(f"podman kill {container}")
     await play.chat.sees("✅ Back")
+    await play.service.rests()
     await play.stop()
 
 
@@ -167,7 +171,7 @@ async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dic
     writes_before = (await peers.control("GET", "state/opnsense"))["set_item"]
     service = Service(peers.variables, folder / "journal.db", fault)
     async with channel(peers, f"run-{number}") as chat:
-        play = Play(peers, chat, domain)
+        play = Play(peers, chat, service, domain)
         await service.start()
         try:
 
