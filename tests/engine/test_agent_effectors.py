@@ -61,7 +61,7 @@ class Vm:
     prepare_main_clone = start_generation = append = stop_generation = transcript_has = _step
 
 
-async def carry_out(vm: Vm, command: Command) -> Any:
+async def carry_out(vm: Vm, command: Command, *, doubtful: bool = False) -> Any:
     effectors = AgentEffectors(vm)  # type: ignore[arg-type]
     of: dict[type[Command], Any] = {
         PrepareRepository: effectors.prepare_repository,
@@ -70,7 +70,7 @@ async def carry_out(vm: Vm, command: Command) -> Any:
         StopAgent: effectors.stop,
         ProbeMessage: effectors.probe,
     }
-    return await of[type(command)](Job(Issued("x/1/0", f"session:{SESSION}", 1, command), doubtful=False))
+    return await of[type(command)](Job(Issued("x/1/0", f"session:{SESSION}", 1, command), doubtful=doubtful))
 
 
 async def test_what_was_done_is_reported_as_it_is() -> None:
@@ -133,9 +133,21 @@ async def test_a_refused_stop_is_never_reported_as_stopped(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(ABOUT_US))
-async def test_a_vm_that_does_not_let_us_in_ends_no_generation(code: str) -> None:
+async def test_a_vm_that_does_not_let_us_in_ends_no_generation_and_answers_no_probe(code: str) -> None:
+    for command in (APPEND, PROBE):
+        with pytest.raises(Unreachable):
+            await carry_out(Vm(fence=Refused(code, "no")), command)
+
+
+@pytest.mark.parametrize("code", [*sorted(ABOUT_US), "disk_full", "path_not_writable"])
+async def test_a_start_that_may_have_been_made_does_not_fail_unseen(code: str) -> None:
+    """The container may run: called failed, it would run on in a clone that the next session is given."""
     with pytest.raises(Unreachable):
-        await carry_out(Vm(fence=Refused(code, "no")), APPEND)
+        await carry_out(Vm(fence=Refused(code, "no")), START, doubtful=True)
+    failed = await carry_out(Vm(fence=Refused(code, "no")), START)
+    assert failed == AgentStartFailed(2, code, "no")
+    looked = await carry_out(Vm(Refused("name_taken", "no")), START, doubtful=True)
+    assert looked == AgentStartFailed(2, "name_taken", "no")
 
 
 @pytest.mark.parametrize("code", ["generation_missing", "disk_full"])

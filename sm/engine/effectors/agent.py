@@ -36,6 +36,8 @@ ABOUT_US = frozenset(
         "fenced",
     }
 )
+# … and what the VM's disk says before it has looked.
+BEFORE_A_LOOK = ABOUT_US | {"disk_full", "path_not_writable"}
 
 
 class AgentEffectors:
@@ -58,7 +60,10 @@ class AgentEffectors:
         return RepositoryPrepared(made.path, made.branch, made.head, made.mirror, made.created)
 
     async def start(self, job: Job) -> Event:
-        """Start a generation; finding it started is as good."""
+        """Start a generation; finding it started is as good.
+
+        One that may have been started before is not called failed by a VM that did not look: its container may run.
+        """
         command = cast("StartAgent", job.command)
         spec = StartSpec(
             session_id=command.session_id,
@@ -75,6 +80,8 @@ class AgentEffectors:
             vm = await self._vm.ready(command.session_id)
             started = await vm.start_generation(spec, self._vm.epoch)
         except Refused as refusal:
+            if job.doubtful and refusal.code in BEFORE_A_LOOK:
+                raise _later(refusal) from refusal
             return AgentStartFailed(command.generation, refusal.code, str(refusal)[:MAX_DETAIL])
         return AgentStarted(command.generation, started.container_id)
 
@@ -114,7 +121,9 @@ class AgentEffectors:
         try:
             vm = await self._vm.ready(command.session_id)
             found = await vm.transcript_has(command.session_id, command.generation, command.uuid)
-        except Refused:
+        except Refused as refusal:
+            if refusal.code in ABOUT_US:
+                raise _later(refusal) from refusal
             found = None
         return MessageProbed(command.generation, command.uuid, found)
 
