@@ -16,6 +16,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from attrs import frozen
 
@@ -42,6 +43,38 @@ class NotOurFolderError(Exception):
     """The folder given for the state cannot be one; the text is a sentence for whoever gave it."""
 
 
+class VirtualMachine(Protocol):
+    """What a sandbox needs of its VM; `VmPeer` is the one it makes itself."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines for a person: which agent, what is real and what stands in for it."""
+        ...
+
+    async def start(self, host: str = ..., port: int = ...) -> None:
+        """Listen for SSH; port 0 takes a free one."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop listening, and end every process that ran on it."""
+        ...
+
+    async def kill_everything(self) -> None:
+        """What a power cut does to processes."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """The `SM_*` variables by which the service reaches it."""
+        ...
+
+    def state(self) -> object:
+        """What an observer compares; may answer an awaitable."""
+        ...
+
+
+MakeVm = Callable[[Faults, Gate], VirtualMachine]
+
+
 @frozen
 class Ports:
     """Where the peers listen; 0 takes a free port. `callback` is the service's own."""
@@ -62,6 +95,8 @@ class Choices:
     mounts: bool | None = None
     claude: str | None = None
     """Path of the real CLI; empty takes the stand-in."""
+    vm: MakeVm | None = None
+    """Makes another VM behind the gate; without it a `VmPeer`, for which alone `mounts` and `claude` are meant."""
 
 
 def claim_folder(folder: Path) -> Path:
@@ -109,7 +144,11 @@ class Sandbox:
             self.faults, names, key=self._key, secret=self._secret, alias_name=ALIAS, entries=(AGENT_API,),
             on_table=self.gate.table_changed, port=self._ports.opnsense, tls_folder=self.folder / "opnsense",
         )  # fmt: skip
-        self.vm = VmPeer(self.folder, self.faults, gate=self.gate, mounts=chosen.mounts, claude=chosen.claude)
+        self.vm: VirtualMachine = (
+            chosen.vm(self.faults, self.gate)
+            if chosen.vm is not None
+            else VmPeer(self.folder, self.faults, gate=self.gate, mounts=chosen.mounts, claude=chosen.claude)
+        )
         self.control = ControlServer(self.faults)
         self._callback_port = 0
         self._undo = contextlib.AsyncExitStack()

@@ -162,7 +162,7 @@ class _Demo:
     async def _within(self, room: Room) -> Played:
         try:
             async with asyncio.timeout(EXAMPLE_WITHIN_S):
-                return await example.play(room, self._sandbox.folder)
+                return await example.play(room, Path(self._sandbox.environment()["SM_SESSIONS_PATH"]))
         except TimeoutError:
             raise NotAsWrittenError(f"it was not over after {EXAMPLE_WITHIN_S:g} s") from None
 

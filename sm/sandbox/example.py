@@ -44,8 +44,11 @@ class Played:
     facts: tuple[str, ...]
 
 
-async def play(room: Room, folder: Path) -> Played:
-    """Play it and check it. Raises `NotAsWrittenError`, and `RoomError` when a post or a press is not taken."""
+async def play(room: Room, sessions: Path) -> Played:
+    """Play it and check it; `sessions` is what SM_SESSIONS_PATH names on the VM.
+
+    Raises `NotAsWrittenError`, and `RoomError` when a post or a press is not taken.
+    """
     await _within(_SHORT_S, _listening(room), "the service's WebSocket did not come")
     session, ready = await _start(room)
     await _alias_is_shut(room)
@@ -55,7 +58,7 @@ async def play(room: Room, folder: Path) -> Played:
     facts += [await _alias_is_open(room), await _installed(room)]
     await room.say("james", "@claude stop")
     await _answer(room, installed, STOPPED, _START_S)
-    facts += [_pip_ran_twice(folder, session), await _container_is_gone(room, session)]
+    facts += [_pip_ran_twice(sessions, session), await _container_is_gone(room, session)]
     return Played(session, tuple(facts))
 
 
@@ -148,9 +151,9 @@ async def _installed(room: Room) -> str:
     return f"after it pip fetched {wheel.removesuffix(' 200')}"
 
 
-def _pip_ran_twice(folder: Path, session: str) -> str:
+def _pip_ran_twice(sessions: Path, session: str) -> str:
     """What the tool itself said, as the agent's own record on the VM has it."""
-    results = [result for out in _outputs(folder, session) for result in _tool_results(out)]
+    results = [result for out in _outputs(sessions, session) for result in _tool_results(out)]
     if len(results) != 2 or not results[0][0] or results[1][0]:
         raise NotAsWrittenError(
             f"pip should have failed once and then worked, but the agent's tools said {results}"
@@ -161,8 +164,8 @@ def _pip_ran_twice(folder: Path, session: str) -> str:
     return "the agent's pip failed at first, and installed pytest-8.0.0 afterwards"
 
 
-def _outputs(folder: Path, session: str) -> list[Path]:
-    return sorted(folder.glob(f"vm/home/claude/sessions/*{session}*/*/out"))
+def _outputs(sessions: Path, session: str) -> list[Path]:
+    return sorted(sessions.glob(f"*{session}*/*/out"))
 
 
 def _tool_results(out: Path) -> Iterator[tuple[bool, str]]:

@@ -1,0 +1,55 @@
+"""One VM of real parts a module, with the sandbox's Mattermost, OPNsense and agent's API around it."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from need import STATE, enforce
+from real_kit import Rig
+from real_vm import RealVm, folder_of
+
+from sm.sandbox.assembly import Choices, Sandbox
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*peers): the real peers without which the test is skipped")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _module_needs(request: pytest.FixtureRequest) -> None:
+    enforce(request.node)
+
+
+@pytest.fixture(autouse=True)
+def _needs(request: pytest.FixtureRequest) -> None:
+    enforce(request.node)
+
+
+@pytest.fixture(scope="module")
+def machine(_module_needs: None) -> Iterator[None]:
+    """The VM's user is the machine's only one: modules that run at the same time wait here for each other."""
+    with (STATE / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(
+    machine: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Rig]:
+    """The peers of a module; `RUNTIME` in it chooses docker."""
+    runtime = getattr(request.module, "RUNTIME", "podman")
+    folder: Path = tmp_path_factory.mktemp("real")
+    sandbox = Sandbox(
+        folder / "state",
+        choices=Choices(gate="namespace", vm=lambda _, gate: RealVm(gate, folder_of(gate), runtime)),
+    )
+    await sandbox.start()
+    try:
+        yield Rig(sandbox, folder)
+    finally:
+        await sandbox.stop()
