@@ -82,10 +82,14 @@ class AgentApi:
             self._runner = None
 
     def state(self) -> dict[str, object]:
-        """What the agent's model was told: `texts` in order, `received` with the CLI's session, `requests` in number."""
+        """What the agent's model was told: `texts` in order, `received` with the CLI's session, `requests` in number.
+
+        `conversations` has by the CLI's session what people wrote in it, as its last request repeated it.
+        """
         return {
             "texts": [entry["text"] for entry in self.received],
             "received": self.received,
+            "conversations": self._known,
             "requests": self.requests,
         }
 

@@ -57,12 +57,12 @@ class Docker:
 
     def _make_image(self) -> None:
         """The agent's image with the gate's authority and names: what podman takes from containers.conf."""
-        from real_vm import CA, inside
+        from real_vm import CA, environment_inside
 
         here = self.folder / "image"
         here.mkdir(exist_ok=True)
         shutil.copy(self.gate.ca.pem_file, here / "ca.pem")
-        environment = {**self.gate.environment, **inside(self.gate)}
+        environment = environment_inside(self.gate)
         lines = [
             f"FROM {BASE}",
             f"COPY ca.pem {CA}",

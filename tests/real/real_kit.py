@@ -83,6 +83,8 @@ class Rig:
         finally:
             await service.stop()
             await self.control("DELETE", "faults")
+            self.vm.write_profile()
+            await self.vm.clear()
         verified = subprocess.run(
             [sys.executable, "-m", "sm.replay", str(folder / "journal.db"), "verify"],
             capture_output=True,
@@ -120,6 +122,29 @@ class Talk:
         await self.say("@claude start acme/webapp")
         ready = await self.sees("✅ Ready. Container: `claude-")
         return ready.text.split("claude-")[1][:8]
+
+    async def answers(self, words: str) -> None:
+        """The agent hears and answers."""
+        await self.say(words)
+        await self.sees(f"You said: {words}")
+
+    async def told(self, text: str) -> None:
+        """Wait until the agent has taken this text to its API."""
+
+        async def look() -> bool:
+            return any(text in one for one in (await self.room.state("agent"))["texts"])
+
+        await until(f"the agent is told {text!r}", look)
+
+    async def card(self, domain: str) -> Seen:
+        """Wait for the card of a domain."""
+        return await self.sees(f"🔒 **Network Request:** `{domain}`")
+
+    async def decide(self, card: Seen, button: int, text: str) -> None:
+        """Press a button of a card, and wait until it says so and has none any more."""
+        await self.room.press("james", card, card.buttons[button])
+        async with asyncio.timeout(DEADLINE_S):
+            await self.room.changed(card, lambda post: post.text == text and not post.buttons)
 
     async def stop(self) -> None:
         await self.say("@claude stop")

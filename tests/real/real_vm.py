@@ -160,7 +160,7 @@ class RealVm:
         self._write(self.home / ".profile", "\n".join([*lines, more]) + "\n")
 
     def _containers_conf(self) -> str:
-        environment = {**self.gate.environment, **inside(self.gate)}
+        environment = environment_inside(self.gate)
         pairs = ", ".join(json.dumps(f"{name}={value}") for name, value in environment.items())
         return (
             "[containers]\n"
@@ -243,6 +243,10 @@ class RealVm:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return str(done.stdout)
 
+    async def clear(self) -> None:
+        """Remove what a test left in containers."""
+        await self.run(f'left=$({self.runtime} ps -aq); [ -z "$left" ] || {self.runtime} rm -f $left')
+
     async def state(self) -> dict[str, object]:
         """What `VmPeer.state` answers, of the real ones."""
         listed = await self.run(f"{self.runtime} ps -a --format '{{{{.ID}}}} {{{{.Names}}}} {{{{.State}}}}'")
@@ -253,10 +257,14 @@ class RealVm:
         return {"agent": "real CLI", "containers": containers}
 
 
-def inside(gate: Gate) -> dict[str, str]:
-    """The gate's environment where it names the file of its authority: that one lies elsewhere in a container."""
+def environment_inside(gate: Gate) -> dict[str, str]:
+    """What every container's environment needs: the file of the gate's authority lies elsewhere there.
+
+    The CLI tries a refused request for three minutes; a test has no use for that.
+    """
     outside = str(gate.ca.pem_file)
-    return {name: CA for name, value in gate.environment.items() if value == outside}
+    named = {name: CA if value == outside else value for name, value in gate.environment.items()}
+    return {**named, "CLAUDE_CODE_MAX_RETRIES": "1"}
 
 
 def folder_of(gate: Gate) -> Path:
