@@ -85,13 +85,21 @@ class RealVm:
         await self._end_everything()
 
     async def _end_everything(self) -> None:
-        """Containers first: a killed podman would leave what it has mounted and its network."""
+        """Leave no container and no process, whatever state a test left them in."""
+        await self.power_cut()
         await asyncio.to_thread(self._as_user, "podman", "rm", "--all", "--force", "--time", "0")
         await self.kill_everything()
         await asyncio.to_thread(shutil.rmtree, self.disk, ignore_errors=True)
 
+    async def power_cut(self) -> None:
+        """The VM goes down and comes up again: its processes are gone, and so is what lies in memory only."""
+        self.cut()
+        await self.kill_everything()
+        shutil.rmtree(self._runtime_folder)
+        assert Path(self._runtime_folder).is_dir()
+
     async def kill_everything(self) -> None:
-        """A power cut: every process of the VM's user ends at once."""
+        """Every process of the VM's user ends at once."""
         for _ in range(200):
             pids = self._processes()
             for pid in pids:

@@ -77,10 +77,9 @@ async def test_no_linger_is_named_with_its_command(rig: Rig) -> None:
     assert f"sudo loginctl enable-linger {USER}" in text
 
 
-async def test_a_profile_that_prints_and_reads_disturbs_nothing(rig: Rig) -> None:
-    noise = "echo 'Welcome to lanllm.'; echo done; seq 2000; echo Warning: quota >&2; cat"
+async def test_a_profile_that_prints_disturbs_nothing(rig: Rig) -> None:
     async with rig.talk() as talk:
-        rig.vm.write_profile(more=noise.replace("; cat", ""))
+        rig.vm.write_profile(more="echo 'Welcome to lanllm.'; echo done; seq 2000; echo Warning: quota >&2")
         await talk.start()
         await talk.answers("good morning")
         await talk.stop()
@@ -101,9 +100,9 @@ def small(rig: Rig) -> Iterator[Path]:
 
 
 async def test_a_full_disk_at_the_start_is_said(rig: Rig, small: Path) -> None:
-    with (small / "fill").open("wb") as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(b"\0" * 65536)
+    subprocess.run(
+        ["head", "-c", "100m", "/dev/zero"], stdout=(small / "fill").open("wb"), stderr=subprocess.DEVNULL
+    )
     async with rig.talk(SM_SESSIONS_PATH=str(small / "sessions")) as talk:
         await talk.say("@claude start acme/webapp")
         text = (await talk.sees("❌ ")).text

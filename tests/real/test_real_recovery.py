@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from need import needs
-from real_kit import Rig, Talk, until
+from real_kit import Rig, Talk
 
 pytestmark = [
     needs("sshd", "podman", "claude"),
@@ -61,12 +61,21 @@ async def test_after_a_power_cut_of_the_vm_the_conversation_goes_on(rig: Rig) ->
     async with rig.talk() as talk:
         await talk.start()
         await talk.answers("the word is medlar")
-        rig.vm.cut()
-        await rig.vm.kill_everything()
-        await talk.sees("⚠️ The agent")
+        await rig.vm.power_cut()
+        await talk.sees("⚠️ The agent was cut off: the VM restarted")
         await talk.sees("✅ Back, with the conversation so far.")
         await _remembers(talk, "the word is medlar")
         await talk.stop()
 
 
-assert until
+async def test_after_every_process_of_the_vms_user_was_killed_the_conversation_goes_on(rig: Rig) -> None:
+    """As `loginctl terminate-user` does it, or a machine out of memory: podman's own state stays as it was."""
+    async with rig.talk() as talk:
+        await talk.start()
+        await talk.answers("the word is damson")
+        await rig.vm.kill_everything()
+        await talk.sees("⚠️ The agent")
+        await talk.sees("✅ Back, with the conversation so far.")
+        await _remembers(talk, "the word is damson")
+        await talk.stop()
+        assert (await rig.vm.state())["containers"] == []

@@ -17,7 +17,7 @@ done
 
 if ! command -v "$RT" >/dev/null; then
   missing runtime_missing "$RT is not installed on the VM: apt-get install $([ "$RT" = docker ] && echo docker.io || echo podman)"
-elif ! text=$(rt 60 info 2>&1 >/dev/null); then
+elif ! text=$(rt 60 info 2>&1 >/dev/null) && ! { revived "$text" && text=$(rt 60 info 2>&1 >/dev/null); }; then
   missing runtime_failed "$RT does not work for $(id -un) on the VM; see: $RT info. It says: $text"
 else
   if [ "$RT" = podman ]; then

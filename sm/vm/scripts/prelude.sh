@@ -36,10 +36,19 @@ hold() { # PREFIX EPOCH [SECONDS]
 # Every call of the runtime is bounded in time and closes the lock: podman leaves processes behind that would keep it.
 rt() { local seconds=$1; shift; timeout -k 5 "$seconds" "$RT" "$@" 8>&-; }
 
+# Rootless podman answers nothing at all after every process of its user was killed (`loginctl terminate-user`, memory that
+# ran out): it looks for its namespace in processes that are gone. What it advises then is done; no container can be running.
+revived() { # WHAT-IT-SAID
+  [[ ${RT##*/} == podman && $1 == *'invalid internal status'* ]] || return
+  rt 40 system migrate >/dev/null 2>&1
+  return 0
+}
+
 # One container by its id or name: "STATUS EXITCODE OOMKILLED", "none", or "failed" (the runtime gave no answer).
+inspected() { rt 20 inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}' "$1" 2>&1; }
 container() {
   local text
-  if text=$(rt 20 inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}' "$1" 2>&1); then
+  if text=$(inspected "$1") || { revived "$text" && text=$(inspected "$1"); }; then
     printf '%s' "${text##*$'\n'}"
   elif [[ ${text,,} =~ no\ such\ (object|container) ]]; then
     printf none
