@@ -35,6 +35,9 @@ def podman_or_skip() -> None:
         missing = ["root"]
     elif not missing and not podman_has(BASE) and shutil.which("debootstrap") is None:
         missing = ["debootstrap"]
+    elif not missing:
+        works = subprocess.run(["podman", "info"], capture_output=True, text=True, check=False)
+        missing = [] if works.returncode == 0 else [f"a podman that works ({works.stderr.strip()[-300:]})"]
     if not missing:
         return
     text = f"building the images needs {', '.join(missing)}: {HOW}"
