@@ -10,7 +10,7 @@ from pathlib import Path
 
 from need import STATE
 
-from sm.sandbox.gate import Gate
+from sm.sandbox.network.gate import Gate
 
 BASE = "claude-code:latest"
 

@@ -16,7 +16,7 @@ from attrs import define, evolve, field
 from real_vm import RealVm
 
 from sm.sandbox.assembly import Sandbox
-from sm.sandbox.room import Access, Room, Seen
+from sm.sandbox.demo.room import Access, Room, Seen
 from sm.sandbox.service_process import ServiceProcess
 
 DEADLINE_S = 60.0

@@ -23,8 +23,8 @@ import asyncssh
 from need import USER
 from real_docker import Docker
 
-from sm.sandbox.gate import Gate
-from sm.sandbox.vm_home import Layout, make_upstream
+from sm.sandbox.network.gate import Gate
+from sm.sandbox.vm.home import Layout, make_upstream
 
 IMAGE = "claude-code:latest"
 KEY = "sk-ant-real-peers-" + "0" * 24

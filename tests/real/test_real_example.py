@@ -6,7 +6,7 @@ import pytest
 from need import needs
 from real_kit import Rig
 
-from sm.sandbox import example
+from sm.sandbox.demo import example
 
 pytestmark = [
     needs("sshd", "podman", "claude"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from need import USER, needs
 from real_kit import Rig, Talk
 
@@ -85,17 +86,19 @@ async def test_a_profile_that_prints_disturbs_nothing(rig: Rig) -> None:
         await talk.stop()
 
 
-@pytest.fixture
-def small(rig: Rig) -> Iterator[Path]:
-    """A disk of 24 MB on the VM."""
+@pytest_asyncio.fixture(loop_scope="module")
+async def small(rig: Rig) -> AsyncIterator[Path]:
+    """A disk of 24 MB on the VM, which comes up anew with it: podman's namespace knows the mounts of its beginning."""
     folder = rig.vm.disk / "small"
     folder.mkdir()
     owner = f"uid={rig.vm.user.pw_uid},gid={rig.vm.user.pw_gid}"
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size=24m,mode=0700,{owner}", "sm-small", str(folder)], check=True
     )
+    await rig.vm.power_cut()
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    await rig.vm.power_cut()
     folder.rmdir()
 
 
