@@ -20,15 +20,15 @@ from typing import Protocol
 
 from attrs import frozen
 
-from sm.sandbox.agent_api import AgentApi
+from sm.sandbox.agent.api import AgentApi
 from sm.sandbox.control import Action, ControlServer, Section
 from sm.sandbox.faults import Faults
-from sm.sandbox.gate import Gate, Mode
-from sm.sandbox.index import HOSTS, PackageIndex
-from sm.sandbox.mattermost import MattermostPeer
-from sm.sandbox.names import Names
-from sm.sandbox.opnsense import OPNsensePeer
-from sm.sandbox.vm import VmPeer
+from sm.sandbox.mattermost.peer import MattermostPeer
+from sm.sandbox.network.gate import Gate, Mode
+from sm.sandbox.network.index import HOSTS, PackageIndex
+from sm.sandbox.network.names import Names
+from sm.sandbox.opnsense.peer import OPNsensePeer
+from sm.sandbox.vm.peer import VmPeer
 
 HOST = "127.0.0.1"
 ALIAS = "llm_approved_domains"

@@ -15,8 +15,8 @@ from cyclopts.validators import Number
 from sm.sandbox import environment_file
 from sm.sandbox.assembly import Choices, NotOurFolderError, Ports, Sandbox
 from sm.sandbox.ending import Signalled, until_signalled
-from sm.sandbox.gate import Mode
-from sm.sandbox.netns import NamespaceUnavailableError
+from sm.sandbox.network.gate import Mode
+from sm.sandbox.network.netns import NamespaceUnavailableError
 from sm.sandbox.service_process import ServiceEndedError, ServiceProcess
 
 app = App(

@@ -17,8 +17,9 @@ import pytest
 import pytest_asyncio
 from podman_kit import AGENT, BASE, ROOT, SERVICE, ServiceContainer, build, podman, podman_or_skip, run_once
 
-from sm.sandbox import environment_file, example
-from sm.sandbox.room import Access, Room
+from sm.sandbox import environment_file
+from sm.sandbox.demo import example
+from sm.sandbox.demo.room import Access, Room
 
 # A first build fetches a base, Debian's packages, Python's and the agent's.
 pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(900)]

@@ -17,8 +17,8 @@ from sm.engine.effectors.chat import ChatEffectors
 from sm.engine.identity import Identity
 from sm.mattermost.client import MattermostClient
 from sm.sandbox.faults import Faults
-from sm.sandbox.mattermost import MattermostPeer
-from sm.sandbox.mattermost_store import Post
+from sm.sandbox.mattermost.peer import MattermostPeer
+from sm.sandbox.mattermost.store import Post
 from sm.web.press import Press
 from sm.web.server import PressAnswer, WebServer
 

@@ -18,8 +18,8 @@ from sm.engine.effectors.alias import AliasEffectors
 from sm.engine.writer import Issued
 from sm.opnsense.client import OPNsenseClient
 from sm.sandbox.faults import Faults
-from sm.sandbox.names import Names
-from sm.sandbox.opnsense import OPNsensePeer
+from sm.sandbox.network.names import Names
+from sm.sandbox.opnsense.peer import OPNsensePeer
 
 KEY, SECRET = "k" * 20, "s" * 20
 ADDRESS = "198.51.100.7"

@@ -9,7 +9,7 @@ import pytest
 
 from sm.mattermost.client import MattermostClient
 from sm.sandbox.faults import Faults
-from sm.sandbox.mattermost import MattermostPeer
+from sm.sandbox.mattermost.peer import MattermostPeer
 
 from .kit import TOKEN, Script, Waits, serving
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from sm.core.outcome import Refused
 from sm.mattermost.client import MattermostClient, Post
 from sm.mattermost.splitting import POST_LIMIT
-from sm.sandbox.mattermost import MattermostPeer
+from sm.sandbox.mattermost.peer import MattermostPeer
 
 from .kit import BOT, CHANNEL, JAMES, TOKEN, Script, post_json, serving
 

@@ -24,7 +24,7 @@ from sm.mattermost.socket import (
     MattermostSocket,
     Posted,
 )
-from sm.sandbox.mattermost import MattermostPeer
+from sm.sandbox.mattermost.peer import MattermostPeer
 
 from .kit import BOT, TOKEN, Waits, error_json, serving
 from .test_frames import FIRST, SECOND, hello, posted

@@ -11,8 +11,8 @@ import pytest
 from sm.core.outcome import Refused, Unreachable
 from sm.opnsense.client import OPNsenseClient
 from sm.sandbox.faults import Faults
-from sm.sandbox.names import Names
-from sm.sandbox.opnsense import OPNsensePeer
+from sm.sandbox.network.names import Names
+from sm.sandbox.opnsense.peer import OPNsensePeer
 
 
 class Bench:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sm.sandbox.control import ControlServer
 from sm.sandbox.faults import Faults
-from sm.sandbox.mattermost import MattermostPeer
+from sm.sandbox.mattermost.peer import MattermostPeer
 
 DEADLINE_S = 5.0
 CUT = (aiohttp.ClientConnectionError, aiohttp.ServerDisconnectedError, ConnectionError)

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from vm_kit import CLAUDE, until
 
-from sm.sandbox.agent_api import AgentApi
+from sm.sandbox.agent.api import AgentApi
 from sm.sandbox.faults import Faults
 
 SESSION = "22222222-2222-4222-8222-222222222222"
@@ -31,7 +31,7 @@ class Cli:
         work = self.home / "w"
         work.mkdir(exist_ok=True)
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "sm.sandbox.agent_cli", *CLAUDE[1:], *words, cwd=work, limit=1 << 24,
+            sys.executable, "-m", "sm.sandbox.agent.cli", *CLAUDE[1:], *words, cwd=work, limit=1 << 24,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={
                 "PATH": "/usr/bin:/bin", "HOME": str(self.home), "ANTHROPIC_BASE_URL": self.api.url, "ANTHROPIC_API_KEY": "k",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sm.sandbox.agent_script import MAX_LONG, human_texts, plan
+from sm.sandbox.agent.script import MAX_LONG, human_texts, plan
 
 BLOCKED = "$ pip install pytest\nERROR: Connection timed out to pypi.org\n\n[NETWORK_REQUEST: pypi.org]"
 

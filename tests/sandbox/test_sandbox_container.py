@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from vm_kit import as_user, needs_mounts
 
-from sm.sandbox.container import arguments, template
-from sm.sandbox.container.monitor import kill_marked
-from sm.sandbox.container.store import Engine, Store
 from sm.sandbox.faults import Faults
-from sm.sandbox.vm import VmPeer
+from sm.sandbox.vm.container import arguments, template
+from sm.sandbox.vm.container.monitor import kill_marked
+from sm.sandbox.vm.container.store import Engine, Store
+from sm.sandbox.vm.peer import VmPeer
 
 BOX = f"run --rm --network none {shlex.join(as_user())} --cap-drop=all --security-opt=no-new-privileges --pull=never"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from vm_kit import Rig
 
-from sm.sandbox.agent_api import AgentApi
+from sm.sandbox.agent.api import AgentApi
 from sm.sandbox.faults import Faults
-from sm.sandbox.gate import Gate
-from sm.sandbox.index import HOSTS, PackageIndex
-from sm.sandbox.names import Names
-from sm.sandbox.vm import VmPeer
+from sm.sandbox.network.gate import Gate
+from sm.sandbox.network.index import HOSTS, PackageIndex
+from sm.sandbox.network.names import Names
+from sm.sandbox.vm.peer import VmPeer
 
 REAL = os.environ.get("CLAUDE_CLI", "")
 AGENTS = [

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from sm.sandbox import netns
 from sm.sandbox.faults import Faults
-from sm.sandbox.gate import Gate, Mode
-from sm.sandbox.index import HOSTS, PackageIndex, build_wheel
-from sm.sandbox.names import Names
-from sm.sandbox.netns import NamespaceUnavailableError
-from sm.sandbox.opnsense import OPNsensePeer
+from sm.sandbox.network import netns
+from sm.sandbox.network.gate import Gate, Mode
+from sm.sandbox.network.index import HOSTS, PackageIndex, build_wheel
+from sm.sandbox.network.names import Names
+from sm.sandbox.network.netns import NamespaceUnavailableError
+from sm.sandbox.opnsense.peer import OPNsensePeer
 
 ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
 MODES = [

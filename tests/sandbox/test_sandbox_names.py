@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sm.sandbox.names import BadNameError, Names
+from sm.sandbox.network.names import BadNameError, Names
 
 
 def test_a_name_moves_and_its_old_servers_stay() -> None:

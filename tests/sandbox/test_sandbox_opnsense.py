@@ -13,8 +13,8 @@ import pytest
 
 from sm.sandbox.control import ActionError
 from sm.sandbox.faults import Faults
-from sm.sandbox.names import Names
-from sm.sandbox.opnsense import ALIAS_UUID, OPNsensePeer
+from sm.sandbox.network.names import Names
+from sm.sandbox.opnsense.peer import ALIAS_UUID, OPNsensePeer
 
 AUTH = {"Authorization": aiohttp.encode_basic_auth("key", "secret")}
 JSON = AUTH | {"Content-Type": "application/json"}

@@ -7,8 +7,8 @@ import asyncssh
 import pytest
 from vm_kit import Rig, running_vm, until
 
-from sm.sandbox.container.store import process_start
-from sm.sandbox.vm import VmPeer
+from sm.sandbox.vm.container.store import process_start
+from sm.sandbox.vm.peer import VmPeer
 
 
 @pytest.fixture

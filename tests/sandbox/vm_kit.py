@@ -19,10 +19,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from sm.sandbox import vm_home
-from sm.sandbox.agent_api import AgentApi
+from sm.sandbox.agent.api import AgentApi
 from sm.sandbox.faults import Faults
-from sm.sandbox.vm import VmPeer
+from sm.sandbox.vm import home as vm_home
+from sm.sandbox.vm.peer import VmPeer
 
 PUMP = r"""
 cd "$1" || exit; shift; RT=$1; shift; exec 9>alive; flock -w 5 9 || exit
@@ -37,7 +37,7 @@ CLAUDE = (
     "--replay-user-messages", "--permission-mode", "bypassPermissions",
 )  # fmt: skip
 
-_PROBE = [sys.executable, "-m", "sm.sandbox.container", "probe"]
+_PROBE = [sys.executable, "-m", "sm.sandbox.vm.container", "probe"]
 needs_mounts = pytest.mark.skipif(
     "mounts" not in subprocess.run(_PROBE, capture_output=True, text=True, check=True).stdout.split(),
     reason="the kernel allows no mount namespace here",

@@ -1,0 +1,1 @@
+"""The agent: a scripted Messages API, and a stand-in for its CLI."""

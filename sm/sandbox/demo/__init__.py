@@ -1,0 +1,1 @@
+"""The example conversation, played and checked; and the prompt after it."""

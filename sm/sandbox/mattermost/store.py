@@ -1,0 +1,348 @@
+"""What the sandbox's Mattermost knows: users, one team, channels, the rows of the posts table, reactions.
+
+Shapes and semantics are those of Mattermost 5.37, observed. Times are milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar, cast
+
+import attrs
+from attrs import define, field, frozen
+
+from sm.sandbox.mattermost.shapes import Json, visible_props
+
+SINCE_LIMIT = 1000
+ALPHABET = "ybndrfg8ejkmcpqxot1uwisza345h769"
+EVERYBODY = frozenset({"channel", "all", "here"})
+_FENCE = re.compile(r"^[ ]{0,3}(```+|~~~+).*?(?:^[ ]{0,3}\1[ ]*$|\Z)", re.MULTILINE | re.DOTALL)
+_INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+_AT_NAME = re.compile(r"(?<![\w@.-])@([a-z0-9._-]+)", re.IGNORECASE)
+
+
+T = TypeVar("T")
+
+
+def new_id() -> str:
+    """A fresh id: 26 characters of Mattermost's base 32."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(26))
+
+
+@frozen
+class User:
+    """An account; `is_bot` decides about `from_bot` and what is allowed."""
+
+    id: str
+    username: str
+    is_bot: bool
+    create_at: int
+
+    def to_json(self, *, own: bool = False) -> Json:
+        """As `GET /users/{id}` shows it; `own` adds what only the user sees of itself."""
+        shown: Json = {
+            "id": self.id,
+            "create_at": self.create_at,
+            "update_at": self.create_at,
+            "delete_at": 0,
+            "username": self.username,
+            "auth_data": "",
+            "auth_service": "",
+            "email": f"{self.username}@localhost",
+            "nickname": "",
+            "first_name": self.username.capitalize() if self.is_bot else "",
+            "last_name": "",
+            "position": "",
+            "roles": "system_user" if self.is_bot else "system_user system_user_access_token",
+            "locale": "en",
+            "timezone": {"automaticTimezone": "", "manualTimezone": "", "useAutomaticTimezone": "true"},
+            "disable_welcome_email": False,
+        }
+        if own:
+            shown["notify_props"] = {"channel": "true", "comments": "never", "mention_keys": ""}
+            shown["last_password_update"] = self.create_at
+        if self.is_bot:
+            shown |= {"is_bot": True, "bot_description": "The sandbox's bot"}
+        return shown
+
+
+@frozen
+class Channel:
+    """A channel of `type` O (public), P (private) or D (two people, with no team)."""
+
+    id: str
+    team_id: str
+    type: str
+    name: str
+    display_name: str
+    creator_id: str
+    create_at: int
+
+
+@frozen
+class Post:
+    """One row of the posts table. A row with `original_id` is an older revision of that post."""
+
+    id: str
+    create_at: int
+    update_at: int
+    user_id: str
+    channel_id: str
+    message: str
+    root_id: str = ""
+    type: str = ""
+    props: Json = field(factory=dict[str, object])
+    edit_at: int = 0
+    delete_at: int = 0
+    original_id: str = ""
+
+
+@frozen
+class Reaction:
+    """One emoji by one user on one post."""
+
+    user_id: str
+    post_id: str
+    emoji_name: str
+    create_at: int
+
+    def to_json(self) -> Json:
+        """As it stands in answers and, as a string, in events."""
+        return attrs.asdict(self)
+
+
+@define
+class Store:
+    """All of it in memory, saved as one JSON file when a folder was given. Not for threads."""
+
+    clock: Callable[[], float]
+    team_id: str = field(factory=new_id)
+    users: dict[str, User] = field(factory=dict[str, User])
+    tokens: dict[str, str] = field(factory=dict[str, str], repr=False)
+    channels: dict[str, Channel] = field(factory=dict[str, Channel])
+    members: dict[str, list[str]] = field(factory=dict[str, list[str]])
+    rows: dict[str, Post] = field(factory=dict[str, Post])
+    reactions: list[Reaction] = field(factory=list[Reaction])
+    _last_ms: int = field(default=0, init=False)
+
+    def now_ms(self) -> int:
+        """The time in milliseconds, later than any handed out before: no two posts share one by chance."""
+        self._last_ms = max(int(self.clock() * 1000), self._last_ms + 1)
+        return self._last_ms
+
+    # --- people and channels -------------------------------------------------------------------------------
+
+    def add_user(self, username: str, *, is_bot: bool = False) -> User:
+        """A new account with a token of its own."""
+        user = User(new_id(), username, is_bot, self.now_ms())
+        self.users[user.id] = user
+        self.add_token(user.id)
+        return user
+
+    def add_token(self, user_id: str) -> str:
+        """One more token for the user."""
+        token = new_id()
+        self.tokens[token] = user_id
+        return token
+
+    def user_named(self, username: str) -> User | None:
+        """The account with that name, whatever its case."""
+        wanted = username.lower()
+        return next((user for user in self.users.values() if user.username == wanted), None)
+
+    def token_of(self, user_id: str) -> str:
+        """The user's token. Raises `KeyError` when all were revoked."""
+        for token, owner in self.tokens.items():
+            if owner == user_id:
+                return token
+        raise KeyError(user_id)
+
+    def add_channel(self, name: str, kind: str, creator_id: str, display_name: str = "") -> Channel:
+        """A new channel with its creator as the first member."""
+        team_id = "" if kind == "D" else self.team_id
+        channel = Channel(new_id(), team_id, kind, name, display_name, creator_id, self.now_ms())
+        self.channels[channel.id] = channel
+        self.members[channel.id] = [creator_id]
+        return channel
+
+    def channel_named(self, name: str) -> Channel | None:
+        """The team's channel with that name."""
+        return next((c for c in self.channels.values() if c.name == name and c.team_id), None)
+
+    def is_member(self, channel_id: str, user_id: str) -> bool:
+        """Whether the user is in the channel; no for a channel that doesn't exist."""
+        return user_id in self.members.get(channel_id, ())
+
+    def channel_json(self, channel: Channel) -> Json:
+        """As `GET /channels/{id}` shows it."""
+        posts = self.live(channel.id)
+        return {
+            "id": channel.id,
+            "create_at": channel.create_at,
+            "update_at": channel.create_at,
+            "delete_at": 0,
+            "team_id": channel.team_id,
+            "type": channel.type,
+            "display_name": channel.display_name,
+            "name": channel.name,
+            "header": "",
+            "purpose": "",
+            "last_post_at": posts[-1].create_at if posts else 0,
+            "total_msg_count": len(posts),
+            "extra_update_at": 0,
+            "creator_id": channel.creator_id,
+            "scheme_id": None,
+            "props": None,
+            "group_constrained": None,
+            "shared": None,
+            "total_msg_count_root": sum(not post.root_id for post in posts),
+            "policy_id": None,
+        }
+
+    # --- posts ---------------------------------------------------------------------------------------------
+
+    def insert(self, post: Post) -> Post:
+        """Add a row."""
+        self.rows[post.id] = post
+        return post
+
+    def live_post(self, post_id: str) -> Post | None:
+        """The post, unless it is deleted or an old revision."""
+        post = self.rows.get(post_id)
+        return post if post is not None and not post.delete_at else None
+
+    def live(self, channel_id: str) -> list[Post]:
+        """The channel's posts, oldest first."""
+        found = [row for row in self.rows.values() if row.channel_id == channel_id and not row.delete_at]
+        return sorted(found, key=lambda row: row.create_at)
+
+    def revise(self, post: Post, message: str, props: Json) -> Post:
+        """Change message and props. The old revision stays as a deleted row of its own, as the real table has it."""
+        now = self.now_ms()
+        self.insert(attrs.evolve(post, id=new_id(), update_at=now, delete_at=now, original_id=post.id))
+        edit_at = now if message != post.message else post.edit_at
+        return self.insert(attrs.evolve(post, message=message, props=props, update_at=now, edit_at=edit_at))
+
+    def delete(self, post: Post, by_user_id: str) -> None:
+        """Mark the post, and the replies to it, as deleted."""
+        now = self.now_ms()
+        for row in list(self.rows.values()):
+            if not row.delete_at and post.id in (row.id, row.root_id):
+                props: Json = {**row.props, "deleteBy": by_user_id}
+                self.rows[row.id] = attrs.evolve(row, update_at=now, delete_at=now, props=props)
+
+    def since(self, channel_id: str, since_ms: int) -> list[Post]:
+        """What `?since=` answers, newest first: the first thousand rows that the table happens to yield.
+
+        Filters on update_at, so edits, deleted rows and old revisions come along; with more rows than the limit
+        it is the newest that are missing.
+        """
+        rows = [
+            row for row in self.rows.values() if row.channel_id == channel_id and row.update_at > since_ms
+        ]
+        return sorted(rows[:SINCE_LIMIT], key=lambda row: row.create_at, reverse=True)
+
+    def post_json(self, post: Post) -> Json:
+        """As REST and events show it: without what a button is bound to, and emptied when deleted."""
+        replies = [row for row in self.rows.values() if row.root_id == post.id and not row.delete_at]
+        deleted = bool(post.delete_at)
+        props = visible_props(post.props)
+        if deleted:
+            props = {key: value for key, value in props.items() if key == "deleteBy"}
+        shown: Json = {
+            "id": post.id,
+            "create_at": post.create_at,
+            "update_at": post.update_at,
+            "edit_at": post.edit_at,
+            "delete_at": post.delete_at,
+            "is_pinned": False,
+            "user_id": post.user_id,
+            "channel_id": post.channel_id,
+            "root_id": post.root_id,
+            "parent_id": post.root_id,
+            "original_id": post.original_id,
+            "message": "" if deleted else post.message,
+            "type": post.type,
+            "props": props,
+            "hashtags": "",
+            "pending_post_id": "",
+            "reply_count": len(replies),
+            "last_reply_at": max((row.create_at for row in replies), default=0),
+            "participants": None,
+            "metadata": {"embeds": [{"type": "message_attachment"}]} if "attachments" in props else {},
+        }
+        if any(reaction.post_id == post.id for reaction in self.reactions):
+            shown["has_reactions"] = True
+        return shown
+
+    def mentions(self, post: Post) -> list[str]:
+        """The ids of the channel's members whom a post mentions: by name, by `@channel`, or by writing to them alone.
+
+        Code doesn't count, a quotation does; the author is never mentioned.
+        """
+        others = [user_id for user_id in self.members[post.channel_id] if user_id != post.user_id]
+        if self.channels[post.channel_id].type == "D":
+            return others
+        text = _INLINE_CODE.sub(" ", _FENCE.sub(" ", post.message))
+        names = {name for match in _AT_NAME.finditer(text) for name in _readings(match.group(1).lower())}
+        if names & EVERYBODY:
+            return others
+        return [user_id for user_id in others if self.users[user_id].username in names]
+
+    def version(self) -> tuple[int, int, int, int]:
+        """Differs whenever there is something new to save."""
+        members = sum(len(ids) for ids in self.members.values())
+        return self._last_ms, len(self.tokens), len(self.reactions), members
+
+    # --- the file ------------------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """Write everything, so that it is either the old file or the new one."""
+        data: Json = {
+            "team_id": self.team_id,
+            "users": [attrs.asdict(user) for user in self.users.values()],
+            "tokens": self.tokens,
+            "channels": [attrs.asdict(channel) for channel in self.channels.values()],
+            "members": self.members,
+            "rows": [attrs.asdict(row) for row in self.rows.values()],
+            "reactions": [attrs.asdict(reaction) for reaction in self.reactions],
+            "last_ms": self._last_ms,
+        }
+        part = path.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(json.dumps(data), encoding="utf-8")
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, clock: Callable[[], float]) -> Store:
+        """Read what `save` wrote."""
+        data = cast("dict[str, list[Json]]", json.loads(path.read_text(encoding="utf-8")))
+        store = cls(
+            clock,
+            team_id=cast("str", data["team_id"]),
+            tokens=cast("dict[str, str]", data["tokens"]),
+            members=cast("dict[str, list[str]]", data["members"]),
+        )
+        store._last_ms = cast("int", data["last_ms"])
+        store.users = {u.id: u for u in _each(User, data["users"])}
+        store.channels = {c.id: c for c in _each(Channel, data["channels"])}
+        store.rows = {r.id: r for r in _each(Post, data["rows"])}
+        store.reactions = list(_each(Reaction, data["reactions"]))
+        return store
+
+
+def _each(kind: Callable[..., T], items: Iterable[Json]) -> Iterable[T]:
+    return (kind(**item) for item in items)
+
+
+def _readings(name: str) -> set[str]:
+    """The names that `@name` can mean: what follows may be punctuation (`@claude.`) or part of the name."""
+    readings = {name}
+    while name and name[-1] in "._-":
+        name = name[:-1]
+        readings.add(name)
+    return readings

@@ -1,0 +1,206 @@
+"""What stands behind the gate: one TLS front for every name of the sandbox's internet, and the proxy that leads to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+from collections.abc import Awaitable, Callable
+from socket import socket
+
+from sm.sandbox.network.names import Names
+from sm.sandbox.network.tls import SandboxCA
+
+MAX_CONNECTIONS = 500
+MAX_HANG_S = 300.0
+_CHUNK_BYTES = 1 << 16
+_MAX_HEAD_BYTES = 1 << 14
+_PAGE = b"<!doctype html><title>Session Manager sandbox</title>\n"
+_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(_PAGE), _PAGE)
+)
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class _Listener:
+    """An asyncio server whose connections are counted, bounded, and ended with it."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def start(
+        self, port: int = 0, sock: socket | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        if sock is None:
+            server = await asyncio.start_server(
+                self._connected, "127.0.0.1", port, ssl=tls, limit=_CHUNK_BYTES
+            )
+        else:
+            server = await asyncio.start_server(self._connected, sock=sock, ssl=tls, limit=_CHUNK_BYTES)
+        self._server = server
+        self.port = int(server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._server.wait_closed()
+        self._server = None
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._tasks) >= MAX_CONNECTIONS:
+            writer.transport.abort()
+            return
+        self._tasks.add(task)
+        try:
+            await self._handle(reader, writer)
+        except (OSError, EOFError, asyncio.LimitOverrunError):
+            pass  # the other side went away or spoke no HTTP: nothing is owed to it
+        except asyncio.CancelledError:
+            if self._server is not None and self._server.is_serving():
+                raise
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+
+class Front:
+    """Ends TLS for every name and hands the plain bytes to the loopback server behind it.
+
+    A name of the sandbox's DNS without a server of its own is answered by an empty page, so that "can it be reached?"
+    has an answer for each.
+    """
+
+    def __init__(self, ca: SandboxCA, names: Names) -> None:
+        self._ca = ca
+        self._names = names
+        self._ports: dict[str, int] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._listener = _Listener(self._handle)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._listener.port
+
+    def serve(self, name: str, port: int) -> None:
+        """Have a name answered by 127.0.0.1:port."""
+        self._ports[name.lower()] = port
+
+    async def start(self, sock: socket | None) -> None:
+        """Accept on `sock`, or on a free loopback port."""
+        context = self._ca.server_context("sandbox.invalid")
+        context.sni_callback = self._choose
+        await self._listener.start(sock=sock, tls=context)
+
+    async def stop(self) -> None:
+        """Stop accepting and cut what is open."""
+        await self._listener.stop()
+
+    def _choose(
+        self, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, _context: ssl.SSLContext
+    ) -> int | None:
+        key = (name or "").lower()
+        if not self._names.hosted(key):
+            return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        if key not in self._contexts:
+            self._contexts[key] = self._ca.server_context(key)
+        tls.context = self._contexts[key]
+        return None
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        name = next((name for name, context in self._contexts.items() if context is tls.context), None)
+        here = str(writer.get_extra_info("sockname")[0])
+        if name is None or not (here == "127.0.0.1" or here in self._names.hosted(name)):
+            return
+        port = self._ports.get(name)
+        if port is None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(_ANSWER)
+            await writer.drain()
+            return
+        await _splice(reader, writer, port)
+
+
+class Proxy:
+    """A CONNECT proxy that leads to the front when the name's address is open, and else never answers."""
+
+    def __init__(self, front_port: int, names: Names, table: Callable[[], frozenset[str]]) -> None:
+        self._front_port = front_port
+        self._names = names
+        self._table = table
+        self._listener = _Listener(self._handle)
+        self.url = ""
+
+    async def start(self, port: int = 0) -> None:
+        """Listen on loopback; port 0 takes a free one."""
+        await self._listener.start(port)
+        self.url = f"http://127.0.0.1:{self._listener.port}"
+
+    async def stop(self) -> None:
+        """Stop, and end every waiting client."""
+        await self._listener.stop()
+
+    def _is_open(self, target: str) -> bool:
+        host, _, port = target.rpartition(":")
+        if port != "443":
+            return False
+        addresses: tuple[str, ...] = self._names.lookup(host)
+        with contextlib.suppress(ValueError):
+            addresses = (str(ipaddress.ip_address(host.strip("[]"))),)
+        return not self._table().isdisjoint(addresses)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if len(head) > _MAX_HEAD_BYTES:
+            return
+        method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
+        if method != "CONNECT" or not self._is_open(rest.partition(" ")[0]):
+            await _hang(reader)
+            return
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await writer.drain()
+        await _splice(reader, writer, self._front_port)
+
+
+async def _hang(reader: asyncio.StreamReader) -> None:
+    """Say nothing until the client gives up."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MAX_HANG_S):
+            while await reader.read(_CHUNK_BYTES):
+                pass
+
+
+async def _splice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """Carry bytes between a connection and 127.0.0.1:port until both sides have ended."""
+    behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port, limit=_CHUNK_BYTES)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_carry(reader, behind_writer))
+            group.create_task(_carry(behind_reader, writer))
+    except* OSError:
+        pass
+    finally:
+        behind_writer.close()
+
+
+async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(_CHUNK_BYTES):
+        target.write(data)
+        await target.drain()
+    if target.can_write_eof():
+        target.write_eof()
+    else:
+        target.close()
