@@ -141,6 +141,7 @@ def _trouble(facts: Facts) -> str:
         return said
     why = ", out of memory" if words[-1] == "true" else ""
     why += ", its output is over 256 MiB" if words[1:2] == ["153"] else ""
+    why += ", its output cannot be written: is the VM's disk full?" if words[1:2] == ["1"] else ""
     return f"{said} (exit status {_code(words[0])}{why})"
 
 

@@ -321,6 +321,10 @@ def test_a_request_that_names_nothing_is_told_so() -> None:
         ("137 0 exited 137 false", "(exit status `137`)"),
         ("137 0 exited 137 true", "(exit status `137`, out of memory)"),
         ("141 153 exited 137 false", "(exit status `141`, its output is over 256 MiB)"),
+        (
+            "141 1 exited 137 false",
+            "(exit status `141`, its output cannot be written: is the VM's disk full?)",
+        ),
     ],
 )
 def test_of_what_the_pump_wrote_at_its_end_only_what_helps_is_shown(written: str, said: str) -> None:

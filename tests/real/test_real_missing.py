@@ -115,12 +115,11 @@ async def test_a_full_disk_at_the_start_is_said(rig: Rig, small: Path) -> None:
         await talk.stop()
 
 
-async def test_a_disk_that_the_agent_fills_is_said_and_the_session_can_be_stopped(
-    rig: Rig, small: Path
-) -> None:
+async def test_a_disk_that_the_agent_fills_is_said_and_no_container_is_left(rig: Rig, small: Path) -> None:
     async with rig.talk(SM_SESSIONS_PATH=str(small / "sessions")) as talk:
         await talk.start()
         await talk.say("run head -c 100m /dev/zero > ~/fill; ls -l ~/fill")
-        await talk.sees("⚠️ The agent")
-        await talk.stop()
+        ended = await talk.sees("⚠️ The agent ended")
+        assert "is the VM's disk full?" in ended.text
+        await talk.sees("The VM's disk is full.")
         assert (await rig.vm.state())["containers"] == []
