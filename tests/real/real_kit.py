@@ -14,6 +14,7 @@ from typing import Any, cast
 import aiohttp
 from attrs import define, evolve, field
 from real_vm import RealVm
+from schema_kit import check_journal
 
 from sm.sandbox.assembly import Sandbox
 from sm.sandbox.demo.room import Access, Room, Seen
@@ -91,6 +92,7 @@ class Rig:
             text=True,
         )
         assert verified.returncode == 0, verified.stdout + verified.stderr
+        await check_journal(folder / "journal.db")
 
 
 @define

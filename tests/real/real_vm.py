@@ -234,7 +234,7 @@ class RealVm:
             "SM_SESSIONS_PATH": str(self.sessions),
             "SM_CONTAINER_RUNTIME": self.runtime,
             "SM_CONTAINER_IMAGE": self.docker.image if self.docker is not None else IMAGE,
-            "SM_CONTAINER_NETWORK": "host" if self.docker is not None else "isolated",
+            "SM_CONTAINER_NETWORK": "isolated",
         }
 
     async def run(self, command: str) -> str:
