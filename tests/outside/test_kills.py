@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 from attrs import frozen
 from outside_kit import Chat, Peers, Service, channel, normal, until
+from schema_kit import check_journal
 
 from sm.core.commands import COMMANDS
 from sm.engine.faultpoints import POINTS
@@ -192,6 +193,7 @@ async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dic
         [sys.executable, "-m", "sm.replay", str(service.journal), "verify"], capture_output=True, text=True
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    await check_journal(service.journal)
     return seen
 
 

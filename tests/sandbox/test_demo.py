@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from schema_kit import check_journal
 
 # `--dist loadfile` keeps them with one worker: the demo without a terminal runs once for all of these tests.
 pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(180)]
@@ -96,6 +97,13 @@ def test_the_journal_of_the_demo_verifies(ran: tuple[subprocess.CompletedProcess
         [program, folder / "state" / "journal.db", "verify"], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+async def test_the_rows_of_the_demos_journal_fit_their_schemas(
+    ran: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    _, folder = ran
+    await check_journal(folder / "state" / "journal.db")
 
 
 def test_a_second_demo_in_the_same_folder_is_refused(
