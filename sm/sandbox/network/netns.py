@@ -155,7 +155,8 @@ class BoxNetwork:
         Raises `RuntimeError` when the kernel refuses a rule.
         """
         wanted = frozenset(address for address in addresses if ":" not in address)
-        rule = "to {}/32 ipproto tcp dport 443 lookup " + TABLE
+        # 6 is TCP: its name is looked up in /etc/protocols, which a minimal machine lacks
+        rule = "to {}/32 ipproto 6 dport 443 lookup " + TABLE
         lines = ["rule add " + rule.format(address) for address in sorted(wanted - self._opened)]
         lines += ["rule del " + rule.format(address) for address in sorted(self._opened - wanted)]
         if lines:
