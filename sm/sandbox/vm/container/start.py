@@ -31,13 +31,19 @@ def main(folder: Path, container_id: str, report: int) -> int:
     except OSError as error:
         return _report(report, {"error": f"namespaces: {error}", "code": 125})
     ready_read, ready_write = os.pipe()
+    go_read, go_write = os.pipe()
     parent = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(ready_read)
         os.close(report)
+        os.close(go_write)
+        os.read(go_read, 1)
+        os.close(go_read)
         _exit_with(lambda: _first_process(engine, record, store.path(record.id), ready_write, parent))
-    began = process_start(child)  # now: the child's change of root will be this process's too
+    began = process_start(child)  # before it goes on: its change of root will be this process's too
+    os.close(go_read)
+    os.close(go_write)
     os.close(ready_write)
     _let_go_of_streams()
     with os.fdopen(ready_read, "rb") as pipe:
