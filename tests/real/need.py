@@ -79,6 +79,9 @@ def _sshd() -> str:
 
 def _podman() -> str:
     tools = _user() or _programs("podman", "runc", "newuidmap", "slirp4netns", "iptables", "nft", "catatonit")
+    tunnel = Path("/dev/net/tun")
+    if not tools and not (tunnel.exists() and tunnel.stat().st_mode & 0o006 == 0o006):
+        return f"{tunnel} is not open to users, as udev has it"
     return tools or ("" if (STATE / "podman.stamp").exists() else "its image is not made")
 
 
