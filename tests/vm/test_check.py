@@ -57,6 +57,20 @@ async def test_a_runtime_that_does_not_work_is_quoted(peer, vm):
     assert "cannot set up namespace" in text
 
 
+async def test_a_podman_that_lost_its_namespace_is_revived_as_it_advises(peer, vm):
+    lost = peer.state / "lost"
+    lost.touch()
+    working = (peer.bin / "podman").read_text().splitlines()[1]
+    advice = 'invalid internal status, try resetting the pause process with "podman system migrate"'
+    peer.tool(
+        "podman",
+        f'[ "$1 $2" = "system migrate" ] && {{ rm {lost}; exit; }}\n'
+        f"[ ! -e {lost} ] || {{ echo '{advice}' >&2; exit 125; }}\n{working}",
+    )
+    await vm.check(SESSION)
+    assert not lost.exists()
+
+
 async def test_a_missing_api_key_is_named(peer, vm):
     peer.write_profile(key="")
     code, text = await missing(vm)
