@@ -167,6 +167,8 @@ async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dic
     for name in ("SM_SESSIONS_PATH", "SM_REPOS_BASE_PATH"):
         shutil.rmtree(peers.variables[name], ignore_errors=True)
     await peers.control("DELETE", "faults")
+    for left in (await peers.control("GET", "state/vm"))["containers"]:  # by a play that failed
+        await peers.on_vm(f"podman rm -f {left['id']}")
     domain = f"run{number}.example.com"
     await peers.control("POST", "opnsense/dns", {"name": domain, "addresses": [f"198.51.100.{100 + number}"]})
     writes_before = (await peers.control("GET", "state/opnsense"))["set_item"]
