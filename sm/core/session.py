@@ -165,9 +165,6 @@ class SessionStep(ConversationStep):
         self.data = evolve(self.data, was_ready=True, memory_lost=False)
         self.say(message, session=streams.short(self.data.session_id))
 
-    def say_network_failed(self) -> None:
-        """The card says what went wrong; the agent waits for a person's next decision."""
-
     # --- an agent that ends ---------------------------------------------------------------------------------------
 
     def note_ended(self) -> None:

@@ -83,7 +83,7 @@ SESSION: tuple[Row, ...] = (
     _row("network.approved", _BEFORE_READY, None, "queue_network"),
     _row("network.denied", "ready working", None, "queue_network deliver_next"),
     _row("network.denied", _BEFORE_READY, None, "queue_network"),
-    _row("network.failed", _UNFINISHED, None, "say_network_failed"),
+    _row("network.failed", _UNFINISHED, None),  # the card says what went wrong; a person decides again
     _row("line_delivered", "ready", "working", "open_turn"),
     _row("turn_opened", "ready", "working", "open_turn"),
     _row("turn_opened", "working", None, "open_turn"),
