@@ -78,6 +78,7 @@ class SessionData:
     output_over: bool = False
     end: AgentEnded | None = None
     trouble: str = ""
+    vm_lost: bool = False  # and the channel was told
     stopped_by: str = ""
 
     @property

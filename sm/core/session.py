@@ -277,6 +277,24 @@ class SessionStep(ConversationStep):
         """What the session is doing."""
         self.say("status", state=self.state, waiting=self._waiting(), started_by=self.data.user_name)
 
+    def vm_answers(self) -> bool:
+        """The channel was not told otherwise."""
+        return not self.data.vm_lost
+
+    def vm_is_lost(self) -> bool:
+        """The channel was told so."""
+        return self.data.vm_lost
+
+    def say_vm_lost(self) -> None:
+        """Once an outage, not once an attempt; nothing is taken for gone."""
+        self.data = evolve(self.data, vm_lost=True)
+        self.say("vm_lost", reason=self.event.reason)
+
+    def say_vm_found(self) -> None:
+        """What waited goes on."""
+        self.data = evolve(self.data, vm_lost=False)
+        self.say("vm_found")
+
     def say_quarantined(self) -> None:
         """The stream acts no more."""
         self.say("quarantined", session=streams.short(self.data.session_id), reason=self.event.reason)

@@ -127,6 +127,8 @@ SESSION: tuple[Row, ...] = (
     _row("timer.fired", "stopping", None, "stop_agent", "timer_is_stop"),
     _row("generation_over", "stopping", "stopped", "say_stopped leave_all"),
     # anything at any time
+    _row("session.vm_lost", _UNFINISHED, None, "say_vm_lost", "vm_answers"),
+    _row("session.vm_found", _UNFINISHED, None, "say_vm_found", "vm_is_lost"),
     _row("session.status_requested", _ALL, None, "say_status"),
     _row("chat.message_assigned", "quarantined", None, "say_status"),
     _row("session.stop_requested", "quarantined", None, "say_status"),

@@ -19,6 +19,7 @@ from sm.core.events import Event
 from sm.core.outcome import Unreachable
 from sm.engine.clock import Clock
 from sm.engine.faultpoints import FaultPoints
+from sm.engine.outages import Outages
 from sm.engine.writer import Issued, Submission, Writer
 
 log = structlog.get_logger(__name__)
@@ -59,12 +60,14 @@ class Dispatcher:
         *,
         clock: Clock,
         faults: FaultPoints,
+        outages: Outages,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self._writer = writer
         self._effectors = effectors
         self._clock = clock
         self._faults = faults
+        self._outages = outages
         self._on_fatal = on_fatal
         self._lanes: dict[str, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,17 +124,24 @@ class Dispatcher:
     async def _carry_out(self, job: Job) -> Event:
         delay_s = FIRST_DELAY_S
         effector = self._effectors[type(job.command)]
+        is_on_vm = job.issued.command.lane.startswith("vm:")
         while True:
             try:
-                return await effector(job)
+                report = await effector(job)
             except Unreachable as error:
                 log.warning(
                     "no answer, trying again", command=job.id, kind=job.command.KIND, error=str(error)
                 )
                 wanted_s = min(error.retry_after_s or 0.0, 300.0)
+                if is_on_vm:
+                    await self._outages.failed(job.issued.stream, str(error))
             except Exception:  # a fault of ours stops this lane, loudly, and no other
                 log.exception("effector failed, trying again", command=job.id, kind=job.command.KIND)
                 wanted_s = MAX_DELAY_S
+            else:
+                if is_on_vm:
+                    await self._outages.over(job.issued.stream)
+                return report
             await self._clock.sleep(max(delay_s, wanted_s))
             delay_s = min(delay_s * 2, MAX_DELAY_S)
             job = Job(job.issued, doubtful=True)

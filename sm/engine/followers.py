@@ -16,6 +16,7 @@ from sm.core.outcome import Refused, Unreachable
 from sm.engine.clock import Clock
 from sm.engine.fenced_vm import FencedVm
 from sm.engine.ingress import Ingress
+from sm.engine.outages import Outages
 from sm.engine.writer import Committed, Outcome, Submission, Writer
 from sm.vm.client import Ended, Line
 from sm.vm.client import OutputBroken as FileBroken
@@ -38,12 +39,14 @@ class Followers:
         ingress: Ingress,
         *,
         clock: Clock,
+        outages: Outages,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self._writer = writer
         self._vm = vm
         self._ingress = ingress
         self._clock = clock
+        self._outages = outages
         self._on_fatal = on_fatal
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
 
@@ -90,6 +93,7 @@ class Followers:
                 await self._read(stream, generation, before)
             except Unreachable as error:
                 log.warning("output cannot be read now", stream=stream, error=str(error))
+                await self._outages.failed(stream, str(error))
             except Refused as error:
                 log.warning("output cannot be read", stream=stream, code=error.code, error=str(error))
             except Exception:  # a fault of ours stops this follower, loudly, and no other
@@ -114,7 +118,13 @@ class Followers:
         window: deque[asyncio.Future[Outcome]] = deque()
         try:
             idle = partial(self._is_idle, stream)
+            if self._outages.lasts(
+                stream
+            ):  # an idle agent may say nothing for long: ask, to know that the VM answers
+                await vm.status(session_id, generation)
+                await self._outages.over(stream)
             async for item in vm.follow(session_id, generation, offset, idle=idle):
+                await self._outages.over(stream)
                 if isinstance(item, Line):
                     event: Event = await self._line(generation, item)
                     key = f"out:{session_id}:{generation}:{item.offset}"

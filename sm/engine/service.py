@@ -44,6 +44,7 @@ from sm.engine.followers import Followers
 from sm.engine.identity import Identity
 from sm.engine.ingress import Ingress, Place
 from sm.engine.intake import Intake
+from sm.engine.outages import Outages
 from sm.engine.recovery import Recovered, recover
 from sm.engine.writer import Committed, Issued, Submission, Writer
 from sm.journal.claim import RENEW_EVERY_MS, this_process
@@ -224,11 +225,19 @@ class Service:
             writer=self.writer,
             key_is_configured=bool(settings.vm_host_key or settings.vm_known_hosts),
         )
+        outages = Outages(self.writer, clock)
         self._dispatcher = Dispatcher(
-            self.writer, self._effectors(secret), clock=clock, faults=faults, on_fatal=fatal
+            self.writer,
+            self._effectors(secret),
+            clock=clock,
+            faults=faults,
+            outages=outages,
+            on_fatal=fatal,
         )
         self._ingress = self._make_ingress("")
-        self._followers = Followers(self.writer, self._vm, self._ingress, clock=clock, on_fatal=fatal)
+        self._followers = Followers(
+            self.writer, self._vm, self._ingress, clock=clock, outages=outages, on_fatal=fatal
+        )
         approvals = Approvals(self.writer, peers.mattermost, alias=settings.opnsense_alias)
         self._web = WebServer(
             callback_path=settings.callback_path,

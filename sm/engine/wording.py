@@ -275,6 +275,14 @@ def _host_key_trusted(facts: Facts) -> str:
     )
 
 
+def _vm_lost(facts: Facts) -> str:
+    return f"⏳ The VM is unreachable, retrying... Nothing is lost meanwhile.\n{_code(facts['reason'])}"
+
+
+def _vm_found(_: Facts) -> str:
+    return "✅ Back: the VM answers again."
+
+
 def _quarantined(facts: Facts) -> str:
     return (
         f"❌ Session `{facts['session']}` is quarantined and does nothing more ({facts['reason']}). "
@@ -308,6 +316,8 @@ MESSAGES: dict[str, Callable[[Facts], str]] = {
     "api_retry": _api_retry,
     "turn_failed": _turn_failed,
     "status": _status,
+    "vm_lost": _vm_lost,
+    "vm_found": _vm_found,
     "quarantined": _quarantined,
     "host_key_trusted": _host_key_trusted,
     "repository_quarantined": _repository_quarantined,

@@ -88,6 +88,8 @@ _EVENTS: tuple[Event, ...] = (
         post_id="pz7ggh34hfceqpnwazih76bwip", channel_id=_CHANNEL, created_at_ms=_NOON_MS - 60_000
     ),
     e.MessageAssigned(post_id=_ASK, user_id=_JAMES, user_name="james", text="add pytest to the project"),
+    e.VmLost(reason="192.168.12.10 did not answer in 10 s."),
+    e.VmFound(),
     e.StatusRequested(post_id="ucd1g6jndn74jh6mop6f4ig7et", user_name="james"),
     e.StopRequested(post_id=_STOP, user_id=_JAMES, user_name="james"),
     e.ChannelSessionEnded(session_id=_SESSION, outcome="stopped"),

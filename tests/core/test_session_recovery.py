@@ -278,3 +278,13 @@ def test_a_stream_whose_fold_raises_is_quarantined_and_no_other(monkeypatch: pyt
     assert world.events == ["chat.message_received", "chat.message_assigned", "stream.quarantined"]
     assert (world.state(), world.channel_state()) == ("quarantined", "occupied")
     assert world.said == ["quarantined"]
+
+
+def test_an_outage_of_the_vm_is_said_once_and_its_end_once():
+    world = World().working()
+    world >> e.VmLost("10.0.0.1 did not answer in 10 s.")
+    assert world.commands == [said("vm_lost", reason="10.0.0.1 did not answer in 10 s.")]
+    assert (world >> e.VmLost("10.0.0.1 did not answer in 10 s.")).commands == []
+    assert (world >> e.VmFound()).commands == [said("vm_found")]
+    assert (world >> e.VmFound()).commands == []
+    assert world.state() == "working"

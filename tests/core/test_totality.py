@@ -43,6 +43,7 @@ STORIES: list[Callable[[World], object]] = [
     lambda world: world.working().ended(),
     lambda world: world.working().dies().started(),
     lambda world: world.working().stop(),
+    lambda world: world.working() >> e.VmLost("no answer"),
     lambda world: world.ready().stop().ended(),
     lambda world: world.ready().stop().ended().container_stopped(),
     lambda world: world >> e.HostKeySeen(VM, "key", "SHA256:x"),

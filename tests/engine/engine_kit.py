@@ -18,6 +18,7 @@ from sm.core.stream_json import initialize_id
 from sm.engine.dispatch import Dispatcher, Effector, Job
 from sm.engine.faultpoints import NoFaults
 from sm.engine.ingress import Ingress, Place
+from sm.engine.outages import Outages
 from sm.engine.recovery import Recovered, recover
 from sm.engine.writer import Committed, Issued, Outcome, Submission, Writer
 from sm.journal.masking import Masker
@@ -158,6 +159,7 @@ class Engine:
             effectors,
             clock=self.clock,
             faults=faults or NoFaults(),
+            outages=Outages(self.writer, self.clock),
             on_fatal=self.fatal.append,
         )
         self.dispatcher.take(self.recovered.outstanding, doubtful=True)

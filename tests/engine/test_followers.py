@@ -16,6 +16,7 @@ from sm.core import streams
 from sm.core.events import AgentStopped, LineReceived, StreamQuarantined
 from sm.core.outcome import Refused, Unreachable
 from sm.engine.followers import LONG_LINE, WINDOW, Followers
+from sm.engine.outages import Outages
 from sm.vm.model import Ended, GenerationStatus, Line, OutputBroken
 
 Item = Line | Ended | OutputBroken | Exception | None  # None: it just ends
@@ -36,6 +37,9 @@ class Vm:
         if self.not_ready:
             raise self.not_ready.pop(0)
         return self
+
+    async def status(self, _session_id: str, _generation: int) -> None:
+        """It answers."""
 
     async def follow(
         self, session_id: str, generation: int, offset: int, *, idle: Callable[[], bool]
@@ -74,6 +78,7 @@ class Bench:
             self.vm,  # type: ignore[arg-type]
             ingress(),
             clock=engine.clock,
+            outages=Outages(engine.writer, engine.clock),
             on_fatal=engine.fatal.append,
         )
         engine.writer.listen(self.followers.committed)
@@ -173,6 +178,16 @@ async def test_while_the_vm_is_away_it_waits_longer_and_longer_and_gives_nothing
         bench.engine.clock.slept[-8:] == [1, 2, 4, 8, 16, 30, 30, 30] or max(bench.engine.clock.slept) == 30
     )
     assert bench.state == "ready"
+    assert len(bench.engine.recorded("session.vm_lost")) == len(bench.engine.recorded("session.vm_found")) == 1
+
+
+async def test_an_agent_that_says_nothing_is_known_to_be_back_all_the_same(bench: Bench) -> None:
+    await until(lambda: bench.vm.follows)
+    bench.vm.not_ready = [Unreachable("away")] * 9
+    bench.vm.ends(Unreachable("cut"))
+    bench.vm.more.set()
+    await until(lambda: bench.engine.recorded("session.vm_found"))
+    assert len(bench.engine.recorded("session.vm_lost")) == 1
 
 
 async def test_a_follow_that_ends_without_a_word_is_begun_again(bench: Bench) -> None:

@@ -59,6 +59,8 @@ from sm.core.events.session import (
     SessionRequested,
     TimerFired,
     Verdict,
+    VmFound,
+    VmLost,
 )
 from sm.core.events.vm import (
     HostKeySeen,
@@ -113,4 +115,6 @@ __all__ = [
     "StreamQuarantined",
     "TimerFired",
     "Verdict",
+    "VmFound",
+    "VmLost",
 ]

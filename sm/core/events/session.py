@@ -168,3 +168,15 @@ class TimerFired(Event):
 
     name: str
     generation: int
+
+
+@event("session.vm_lost")
+class VmLost(Event):
+    """The VM has not answered for some time; what waits for it is tried again."""
+
+    reason: str
+
+
+@event("session.vm_found")
+class VmFound(Event):
+    """The VM answers again."""
