@@ -257,9 +257,8 @@ async def test_api_errors_are_retried_or_said(cli: Cli):
     assert await cli.end() == 1
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root is refused")
 async def test_root_needs_the_sandbox_variable(cli: Cli):
-    if os.getuid() != 0:
-        pytest.skip("only root is refused")
     await cli.start(IS_SANDBOX="")
     assert await cli.end() == 1
     assert "cannot be used with root/sudo" in cli.errors
