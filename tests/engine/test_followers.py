@@ -178,7 +178,9 @@ async def test_while_the_vm_is_away_it_waits_longer_and_longer_and_gives_nothing
         bench.engine.clock.slept[-8:] == [1, 2, 4, 8, 16, 30, 30, 30] or max(bench.engine.clock.slept) == 30
     )
     assert bench.state == "ready"
-    assert len(bench.engine.recorded("session.vm_lost")) == len(bench.engine.recorded("session.vm_found")) == 1
+    assert (
+        len(bench.engine.recorded("session.vm_lost")) == len(bench.engine.recorded("session.vm_found")) == 1
+    )
 
 
 async def test_an_agent_that_says_nothing_is_known_to_be_back_all_the_same(bench: Bench) -> None:
