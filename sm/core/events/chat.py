@@ -8,16 +8,26 @@ from attrs import frozen
 
 from sm.core.events.registry import Event, event
 
-IntentName = Literal["text", "start", "stop", "status", "help", "correct"]
+IntentName = Literal["text", "start", "stop", "status", "help", "diff", "push", "fetch", "correct"]
 
 
 @frozen
 class Intent:
-    """What a post asks for, as the grammar read it. `problem` and `suggestion` belong to `correct` alone."""
+    """What a post asks for, as the grammar read it.
+
+    `start` names a repository (with a branch, with a worktree that may have a name) or a project of the settings;
+    `session` is the beginning of an id that stands behind another command. `problem`, `word` and `suggestion` belong
+    to `correct` alone.
+    """
 
     name: IntentName
     org: str = ""
     repo: str = ""
+    branch: str = ""
+    worktree: bool = False
+    worktree_name: str = ""
+    project: str = ""
+    session: str = ""
     problem: str = ""
     word: str = ""
     suggestion: str = ""
