@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncssh
 import attrs
 import pytest
+from git_kit import GitHub
 
 from sm.vm import StartSpec, Vm, VmSettings
 
@@ -215,6 +216,15 @@ async def peer(tmp_path):
     await peer.away()
     peer.kill_everything()
     await until(lambda: peer.running == 0, "the end of what the server ran")
+
+
+@pytest.fixture
+async def github(peer):
+    """A real git host on loopback: `peer.vm(git_base_url=github.url)` uses it."""
+    host = GitHub(peer.folder / "github-host")
+    await host.start()
+    yield host
+    await host.stop()
 
 
 @pytest.fixture
