@@ -43,6 +43,8 @@ SPECIFIED = {
     "SM_WORKTREES_PATH": "/home/claude/worktrees",
     "SM_AUTO_PULL": "false",
     "SM_PROJECTS": "{}",
+    "SM_GIT_BASE_URL": "https://github.com",
+    "SM_DEFAULT_ORG": None,
     "SM_CALLBACK_URL": "http://session-manager:8000/callback",
     "SM_LISTEN_ADDR": "0.0.0.0:8000",
     "SM_JOURNAL": "/var/lib/session-manager/journal.db",
@@ -234,8 +236,6 @@ def test_the_folders_on_the_vm_lie_apart() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("SM_AUTO_PULL", "true", "not available yet"),
-        ("SM_PROJECTS", '{"myproject":"/home/claude/projects/myproject"}', "not available yet"),
         ("SM_PERMISSION_MODE", "default", "comes with permission cards"),
     ],
 )
@@ -247,9 +247,109 @@ def test_a_setting_whose_feature_is_not_there_is_refused_with_that_reason(
     assert "unset it" in problem
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "true", '"x"'])
+@pytest.mark.parametrize(
+    ("text", "on"), [("true", True), ("TRUE", True), ("1", True), ("yes", True), ("no", False)]
+)
+def test_auto_pull_is_on_or_off(text: str, on: bool) -> None:
+    assert load({**GOOD, "SM_AUTO_PULL": text}).auto_pull is on
+
+
+def test_auto_pull_is_nothing_between() -> None:
+    assert only_problem(SM_AUTO_PULL="maybe") == "SM_AUTO_PULL is not true or false: set it to true or false."
+
+
+def test_projects_are_names_with_their_folders_on_the_vm() -> None:
+    settings = load(
+        {**GOOD, "SM_PROJECTS": '{"myproject":"/home/claude/projects/myproject", "My.other_1":"/srv/x y"}'}
+    )
+    assert settings.projects == {"myproject": "/home/claude/projects/myproject", "My.other_1": "/srv/x y"}
+    assert (
+        '{"myproject": "/home/claude/projects/myproject", "My.other_1": "/srv/x y"}'
+    ) in settings.printed()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "true", '"x"', "[" * 60_000, '[["a","/srv/a"]]'])
 def test_projects_that_are_no_json_object_are_a_problem(text: str) -> None:
     assert only_problem(SM_PROJECTS=text).startswith("SM_PROJECTS is not ")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("acme/webapp", "is not one word"),
+        ("two words", "is not one word"),
+        ("--worktree", "is not one word"),
+        ("-x", "is not one word"),
+        ("..", "is not one word"),
+        ("a@b", "is not one word"),
+        ("", "is not one word"),
+        ("a" * 65, "is not one word"),
+        ("start", "is a command of the chat"),
+        ("Stop", "is a command of the chat"),
+        ("MINE", 'names the project "MINE" twice'),
+        ("mine", 'names the project "mine" twice'),
+    ],
+)
+def test_a_projects_name_is_one_word_and_nothing_else_of_the_chat(name: str, reason: str) -> None:
+    text = f'{{"mine": "/srv/mine", "{name}": "/srv/other"}}'
+    assert reason in only_problem(SM_PROJECTS=text)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ('"projects/x"', 'has a path for the project "x" that is not a clean absolute path'),
+        ('"/srv/../x"', 'has a path for the project "x" that holds ..'),
+        ('"/srv/a:b"', 'has a path for the project "x" that holds a colon'),
+        ("7", 'has no path as a text for the project "x"'),
+        ('{"path": "/srv"}', 'has no path as a text for the project "x"'),
+    ],
+)
+def test_a_projects_path_is_absolute_and_clean(path: str, reason: str) -> None:
+    assert reason in only_problem(SM_PROJECTS=f'{{"x": {path}}}')
+
+
+def test_there_are_not_more_projects_than_a_person_could_name() -> None:
+    many = ", ".join(f'"p{number}": "/srv/p{number}"' for number in range(201))
+    assert "names more than 200 projects" in only_problem(SM_PROJECTS=f"{{{many}}}")
+    assert "is longer than" in only_problem(SM_PROJECTS="{" + " " * 70_000 + "}")
+
+
+@pytest.mark.parametrize("path", ["/home/claude/repos", "/home/claude/sessions/x", "/home/claude", "/home"])
+def test_a_project_lies_apart_from_the_services_own_folders(path: str) -> None:
+    for problem in problems(SM_PROJECTS=f'{{"x": "{path}"}}'):
+        assert problem.startswith('SM_PROJECTS has the project "x" in, around or at the folder of SM_')
+
+
+@pytest.mark.parametrize(
+    "text", ["https://github.example.com/git", "https://gitea.example.com:3000", "http://127.0.0.1:8080"]
+)
+def test_repositories_may_come_from_another_server_with_a_path(text: str) -> None:
+    settings = load({**GOOD, "SM_GIT_BASE_URL": f"{text}/"})
+    assert settings.git_base_url == text
+    assert settings.warnings() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["github.com", "git@github.com:acme", "ssh://git@github.com", "https://x:y@github.com"]
+)
+def test_repositories_come_over_http_and_the_token_is_in_no_url(text: str) -> None:
+    assert only_problem(SM_GIT_BASE_URL=text).startswith("SM_GIT_BASE_URL ")
+
+
+def test_a_git_server_without_tls_is_warned_of() -> None:
+    settings = load({**GOOD, "SM_GIT_BASE_URL": "http://gitea.example.com"})
+    assert [warning.split()[0] for warning in settings.warnings()] == ["SM_GIT_BASE_URL"]
+
+
+def test_the_default_owner_is_a_name_of_an_owner() -> None:
+    assert load(GOOD).default_org is None
+    assert load({**GOOD, "SM_DEFAULT_ORG": "acme-corp"}).default_org == "acme-corp"
+
+
+@pytest.mark.parametrize("text", ["-acme", "acme/x", "a--b", "acme-", "a" * 40, "a b", "@acme"])
+def test_a_default_owner_of_another_shape_is_a_problem(text: str) -> None:
+    assert only_problem(SM_DEFAULT_ORG=text).startswith("SM_DEFAULT_ORG is not the name of a user")
 
 
 def test_an_unknown_variable_far_from_any_is_to_be_unset() -> None:

@@ -160,6 +160,7 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Peers:
             runtime="docker" if settings.container_runtime == "docker" else "podman",
             network=settings.container_network,
             image=settings.container_image,
+            git_base_url=settings.git_base_url,
         ),
         accept_host_key=None,
     )

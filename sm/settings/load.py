@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import difflib
 import ipaddress
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ class Settings:
     sessions_path: str = _var("SM_SESSIONS_PATH")
     auto_pull: bool = _var("SM_AUTO_PULL")
     projects: dict[str, str] = _var("SM_PROJECTS")
+    git_base_url: str = _var("SM_GIT_BASE_URL")
+    default_org: str | None = _var("SM_DEFAULT_ORG")
     permission_mode: str = _var("SM_PERMISSION_MODE")
     callback_url: str = _var("SM_CALLBACK_URL")
     callback_secret: str | None = _var("SM_CALLBACK_SECRET")
@@ -158,11 +161,17 @@ class Settings:
             return str(value).lower()
         if isinstance(value, bytes):
             return value.hex(":").upper()
+        if isinstance(value, dict):
+            return json.dumps(value, ensure_ascii=False)
         return str(value).replace("\n", ", ")
 
     def warnings(self) -> list[str]:
         """Sentences about what is allowed and not wise."""
-        secrets_go_to = {"SM_MATTERMOST_URL": self.mattermost_url, "SM_OPNSENSE_URL": self.opnsense_url}
+        secrets_go_to = {
+            "SM_MATTERMOST_URL": self.mattermost_url,
+            "SM_OPNSENSE_URL": self.opnsense_url,
+            "SM_GIT_BASE_URL": self.git_base_url,
+        }
         return [
             f"{name} is plain http to another machine: what is sent there, the key included, can be read on the way."
             for name, url in secrets_go_to.items()
@@ -236,6 +245,12 @@ def _together(values: Mapping[str, Any], present: Mapping[str, str]) -> list[str
         for other in paths[index + 1 :]:
             if _overlap(values[name], values[other]):
                 problems.append(f"{name} and {other} lie in each other: set them to folders that lie apart.")
+        problems += [
+            f'SM_PROJECTS has the project "{project}" in, around or at the folder of {name}, where the service keeps '
+            "its own: move the project, or the setting, to a folder that lies apart."
+            for project, path in values.get("SM_PROJECTS", {}).items()
+            if _overlap(values[name], path)
+        ]
     return problems
 
 

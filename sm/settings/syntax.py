@@ -18,9 +18,13 @@ from urllib.parse import urlsplit
 import asyncssh
 from attrs import frozen
 
+from sm.core.grammar import COMMANDS
+
 PATH_CHARACTERS = 1024
 SECRET_CHARACTERS = 1024
 FILE_BYTES = 256 * 1024
+PROJECTS = 200
+PROJECTS_CHARACTERS = 64 * 1024
 # What podman and docker read as a mode of their own, and not as the name of a network with rules.
 NETWORK_MODES = frozenset({"host", "none", "ns", "pasta", "private", "slirp4netns"})
 # Answered by the listener itself, so no callback can live there.
@@ -78,33 +82,72 @@ def one_of(*words: str, later: dict[str, str] | None = None) -> Callable[[str], 
     return read
 
 
-def switch_not_yet(feature: str) -> Callable[[str], bool]:
-    """A reader for a switch whose feature isn't there: only the off position can be had."""
-
-    def read(text: str) -> bool:
-        if text.lower() in ("false", "0", "no", "off"):
-            return False
-        if text.lower() in ("true", "1", "yes", "on"):
-            raise Unfit(f"is true, but {feature} is not available yet", "unset it, or set it to false")
-        raise Unfit("is not true or false")
-
-    return read
+def switch(text: str) -> bool:
+    """Whether something is on: `true` or `false`, or another usual word for either."""
+    if text.lower() in ("false", "0", "no", "off"):
+        return False
+    if text.lower() in ("true", "1", "yes", "on"):
+        return True
+    raise Unfit("is not true or false")
 
 
-def no_projects(text: str) -> dict[str, str]:
-    """`{}`; the static mapping of project names is refused until `start NAME` can use it."""
+def projects(text: str) -> dict[str, str]:
+    """A JSON object of project names to absolute paths on the VM.
+
+    A name is one word of the chat's `start`: it can be no repository (no slash), no option and no command. No two
+    differ in upper and lower case only.
+    """
+    if len(text) > PROJECTS_CHARACTERS:
+        raise Unfit(f"is longer than {PROJECTS_CHARACTERS} characters")
     try:
-        read: Any = json.loads(text)
-    except ValueError:
+        read: Any = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
         raise Unfit("is not JSON") from None
-    if not isinstance(read, dict):
+    if not isinstance(read, _Pairs):
         raise Unfit("is not a JSON object")
-    if read:
+    if len(read) > PROJECTS:
+        raise Unfit(f"names more than {PROJECTS} projects")
+    found: dict[str, str] = {}
+    for name, path in read:
+        _project_name(name, taken={other.lower() for other in found})
+        found[name] = _project_path(name, path)
+    return found
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written: what a dict would make of it has lost a name that stands there twice."""
+
+
+def _project_name(name: str, *, taken: set[str]) -> None:
+    shown = _shown_name(name)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise Unfit(
-            "names projects, but starting a project by its name is not available yet",
-            "unset it, or set it to {}; start repositories as org/repo",
+            f"names a project {shown}, which is not one word",
+            "use letters, digits, dots, dashes and underscores, a letter or digit first, 64 at most",
         )
-    return {}
+    if name.lower() in COMMANDS:
+        raise Unfit(
+            f"names a project {shown}, which is a command of the chat", "give the project another name"
+        )
+    if name.lower() in taken:
+        raise Unfit(
+            f"names the project {shown} twice (upper and lower case count as the same)",
+            "leave one of them out",
+        )
+
+
+def _project_path(name: str, path: Any) -> str:
+    if not isinstance(path, str):
+        raise Unfit(f"has no path as a text for the project {_shown_name(name)}")
+    try:
+        return remote_path(path)
+    except Unfit as unfit:
+        raise Unfit(f"has a path for the project {_shown_name(name)} that {unfit.what}") from None
+
+
+def _shown_name(name: str) -> str:
+    short = name if len(name) <= 40 else f"{name[:39]}…"
+    return f'"{short}"' if short.isprintable() else ascii(short)
 
 
 def secret(text: str) -> str:

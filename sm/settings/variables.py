@@ -204,15 +204,31 @@ VARIABLES: tuple[Variable, ...] = (
         "SM_AUTO_PULL",
         "false",
         "Pull repos before starting sessions",
-        "set it to false",
-        syntax.switch_not_yet("pulling before a start"),
+        "set it to true or false",
+        syntax.switch,
     ),
     _optional(
         "SM_PROJECTS",
         "{}",
         "JSON map of project name to path (legacy)",
-        "unset it, or set it to {}",
-        syntax.no_projects,
+        'set it to a JSON object such as {"myproject":"/home/claude/projects/myproject"}, or unset it',
+        syntax.projects,
+    ),
+    _optional(
+        "SM_GIT_BASE_URL",
+        "https://github.com",
+        "Where repositories come from: GitHub, a GitHub Enterprise or a Gitea",
+        "set it to the server's address, such as https://github.example.com",
+        syntax.url,
+    ),
+    _optional(
+        "SM_DEFAULT_ORG",
+        None,
+        "The owner meant by `start repo` without one",
+        "set it to the name of a user or an organisation on the git server, such as acme, or unset it",
+        syntax.matching(
+            r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}", "is not the name of a user or an organisation"
+        ),
     ),
     _optional(
         "SM_PERMISSION_MODE",
