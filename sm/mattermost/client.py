@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import ssl as ssl_module
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
@@ -28,14 +29,16 @@ from sm.mattermost.models import (
     parse_user,
     read_id,
 )
-from sm.mattermost.transport import Transport, checked_id
+from sm.mattermost.transport import Transport, Upload, checked_id
 
 PAGE = 200
 COMMAND_PROP = "sm_command"
+MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_FILE_NAME = 100
 
 _T = TypeVar("_T")
 
-__all__ = ["COMMAND_PROP", "Channel", "MattermostClient", "Post", "User"]
+__all__ = ["COMMAND_PROP", "MAX_FILE_BYTES", "Channel", "MattermostClient", "Post", "User"]
 
 
 class MattermostClient:
@@ -100,11 +103,15 @@ class MattermostClient:
         props: Mapping[str, Any],
         pending_post_id: str,
         root_id: str = "",
+        file_ids: Sequence[str] = (),
     ) -> Post:
-        """Post a message.
+        """Post a message, with `root_id` in the thread of that post.
 
         The server remembers `pending_post_id` for 30 s, in memory and across all users (so it starts with the
         bot's id): after that a second request is a second post. Unreachable leaves open whether it was posted.
+        Refused `root_missing` when the thread's root is deleted (its replies are then deleted, too) or no root.
+        A file that the server does not know, or that hangs on a post already, is left out without a word:
+        the answer's `file_ids` says which were taken.
         """
         body: dict[str, Any] = {
             "channel_id": checked_id(channel_id, "channel"),
@@ -114,9 +121,22 @@ class MattermostClient:
         }
         if root_id:
             body["root_id"] = checked_id(root_id, "post")
+        if file_ids:
+            body["file_ids"] = [checked_id(file_id, "file") for file_id in file_ids]
         post = await self._write("POST", body, "posts")
         _same("channel", post.channel_id, channel_id)
         return post
+
+    async def upload_file(self, channel_id: str, name: str, content: bytes) -> str:
+        """Hand in a file for a post yet to be made in this channel; answers the file's id.
+
+        In `name` whatever is not a plain ASCII file name becomes `-`. Refused `too_long` over 16 MiB or over the
+        server's own limit, `files_disabled` when it takes none. Unreachable leaves a file that nobody sees, at most.
+        """
+        if len(content) > MAX_FILE_BYTES:
+            raise Refused("too_long", f"The file has {len(content)} bytes, more than {MAX_FILE_BYTES}.")
+        upload = Upload(checked_id(channel_id, "channel"), _file_name(name), content)
+        return _parsed(_uploaded, await self._transport.request("POST", "files", body=upload), "files")
 
     async def patch_post(self, post_id: str, *, message: str, props: Mapping[str, Any]) -> Post:
         """Replace a post's message and all of its props.
@@ -140,7 +160,10 @@ class MattermostClient:
         return newest[-1].id if newest else None
 
     async def find_post(self, channel_id: str, after: str | None, command_id: str) -> Post | None:
-        """The bot's own post that carries this command's id in its props, looked for from `after` on."""
+        """The bot's own post that carries this command's id in its props, looked for from `after` on.
+
+        A listing holds the replies in threads, too, unless asked to collapse them (the server's source, 5.37 to 11).
+        """
         bot_id = await self._own_id()
         async for post in self.posts_after(channel_id, after):
             if post.user_id == bot_id and post.props.get(COMMAND_PROP) == command_id:
@@ -233,6 +256,19 @@ def _listing(body: Any) -> list[Post]:
     posts = as_object(listing.get("posts") or {})
     order = [post_id for post_id in as_list(listing.get("order") or []) if isinstance(post_id, str)]
     return [parse_post(posts.get(post_id)) for post_id in reversed(order)]
+
+
+def _file_name(name: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")
+    return plain[-MAX_FILE_NAME:] or "file"
+
+
+def _uploaded(body: Any) -> str:
+    """The one file's id out of `{"file_infos": [{"id", "name", "size", …}], "client_ids": []}`."""
+    infos = as_list(as_object(body).get("file_infos"))
+    if len(infos) != 1:
+        raise MalformedError("`file_infos` is not one file")
+    return read_id(as_object(infos[0]), "id")
 
 
 def _overlap(page: list[Post]) -> str:

@@ -37,7 +37,7 @@ class Post:
     """One message. `type` is empty for what people write, `system_…` for the server's own lines.
 
     `create_at_ms` and `delete_at_ms` are milliseconds since 1970 (`delete_at_ms` 0: live). `props` is what
-    members may read: the integration of a button is never in it.
+    members may read: the integration of a button is never in it. `file_ids` are the files attached to it.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Post:
     type: str
     props: Mapping[str, Any] = field(repr=False)
     delete_at_ms: int
+    file_ids: tuple[str, ...] = ()
 
 
 @frozen
@@ -126,6 +127,7 @@ def parse_post(value: Any) -> Post:
         type=_text(body, "type", default=""),
         props=as_object(props) if props is not None else {},
         delete_at_ms=_integer(body, "delete_at", default=0),
+        file_ids=tuple(str(item) for item in as_list(body.get("file_ids") or [])),
     )
 
 

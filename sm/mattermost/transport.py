@@ -38,6 +38,7 @@ _CODES = {
     "api.post.patch_post.can_not_update_post_in_deleted.error": "channel_archived",
     "api.post.create_post.root_id.app_error": "root_missing",
     "api.post.create_post.channel_root_id.app_error": "root_missing",
+    "api.file.attachments.disabled.app_error": "files_disabled",  # 403, older servers 501
 }
 _STATUS_CODES = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 413: "too_long"}
 
@@ -49,6 +50,25 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+@frozen
+class Upload:
+    """A file for a channel, as a multipart form has it.
+
+    `name` is plain ASCII: Mattermost 5.37 kept the escapes that any other takes in a form's header (`r%C3%A9port.txt`).
+    """
+
+    channel_id: str
+    name: str
+    content: bytes = field(repr=False)
+
+    def form(self) -> aiohttp.FormData:
+        """A form can be sent only once, so one for each attempt. The server wants the channel before the file."""
+        form = aiohttp.FormData()
+        form.add_field("channel_id", self.channel_id)
+        form.add_field("files", self.content, filename=self.name, content_type="application/octet-stream")
+        return form
 
 
 class Transport:
@@ -76,7 +96,7 @@ class Transport:
         method: str,
         *segments: str,
         query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Upload | None = None,
     ) -> Any:
         """The JSON of a 2xx answer to `method /api/v4/<segments>`.
 
@@ -101,12 +121,14 @@ class Transport:
         method: str,
         segments: tuple[str, ...],
         query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | Upload | None,
         what: str,
     ) -> Answer:
         headers = dict(self._headers)
-        data: bytes | None = None
-        if body is not None:
+        data: bytes | aiohttp.FormData | None = None
+        if isinstance(body, Upload):
+            data = body.form()
+        elif body is not None:
             data = encode(body)
             headers["Content-Type"] = "application/json"
         url = self._api.joinpath(*segments)
@@ -155,7 +177,8 @@ def _judge(answer: Answer, what: str) -> Any:
         problem = f"redirects {what}{_target(answer.headers)}: SM_MATTERMOST_URL must name the server itself"
     else:
         error_id, reason = _error_of(answer.body)
-        if status == 413 or (400 <= status < 500 and error_id and status != 408):
+        definite = 400 <= status < 500 and status != 408 and error_id
+        if status == 413 or definite or error_id in _CODES:
             code = _CODES.get(error_id) or _STATUS_CODES.get(status, "bad_request")
             raise Refused(
                 code, f"Mattermost refused {what}: {reason or 'the request is too large'} ({status})."

@@ -186,11 +186,20 @@ class Chat:
         found = [listing["posts"][post_id] for post_id in reversed(listing["order"])]
         return [post for post in found if not post["type"]]
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: str, root_id: str = "") -> dict[str, Any]:
+        """Write a post, with `root_id` in that post's thread; answers the post."""
         url = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/posts"
-        body = {"channel_id": self.channel_id, "message": text}
+        body = {"channel_id": self.channel_id, "message": text, "root_id": root_id}
         async with self.http.post(url, json=body) as answer:
             assert answer.status == 201, await answer.text()
+            return await answer.json()
+
+    async def file(self, file_id: str) -> bytes:
+        """What a file of a post (`file_ids`) holds."""
+        url = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/files/{file_id}"
+        async with self.http.get(url) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.read()
 
     async def sees(self, text: str) -> dict[str, Any]:
         """Wait for a post that holds this text."""

@@ -32,18 +32,35 @@ class Button:
 
 
 @frozen
+class Attached:
+    """A file that hangs on a post; `Room.file` reads it. `size` is in bytes."""
+
+    id: str
+    name: str
+    size: int
+
+
+@frozen
 class Seen:
-    """A post as it stands: its text with that of its attachments, its buttons, and by whom."""
+    """A post as it stands: its text with that of its attachments, its buttons and files, and by whom.
+
+    `root_id` is the post whose thread it is in, empty for one in the channel itself.
+    """
 
     id: str
     who: str
     text: str
     buttons: tuple[Button, ...] = ()
+    root_id: str = ""
+    files: tuple[Attached, ...] = ()
 
     def lines(self) -> list[str]:
-        """Its text, and its buttons on a line of their own."""
+        """Its text, and its files and buttons on lines of their own; in a thread each line begins with ↳."""
         shown = self.text.splitlines() or [""]
-        return [*shown, " ".join(f"[{button.name}]" for button in self.buttons)] if self.buttons else shown
+        shown += [f"📎 {file.name} ({file.size} bytes)" for file in self.files]
+        if self.buttons:
+            shown.append(" ".join(f"[{button.name}]" for button in self.buttons))
+        return [f"↳ {line}" for line in shown] if self.root_id else shown
 
 
 @frozen
@@ -108,10 +125,10 @@ class Room:
 
     # --- what people do -------------------------------------------------------------------------------------
 
-    async def say(self, who: str, text: str) -> None:
-        """Write a post. Raises `RoomError`."""
-        body = {"channel_id": self._access.channel_id, "message": text}
-        await self._call("POST", "/api/v4/posts", who, body)
+    async def say(self, who: str, text: str, *, root_id: str = "") -> str:
+        """Write a post, with `root_id` in that post's thread; answers the post's id. Raises `RoomError`."""
+        body = {"channel_id": self._access.channel_id, "message": text, "root_id": root_id}
+        return str((await self._call("POST", "/api/v4/posts", who, body))["id"])
 
     async def press(self, who: str, post: Seen, button: Button) -> None:
         """Press a button, and tell of it. Raises `RoomError` when the service did not take it."""
@@ -143,6 +160,23 @@ class Room:
     async def changed(self, post: Seen, found: Callable[[Seen], bool]) -> Seen:
         """Wait until this post looks so."""
         return await self.until(lambda seen: seen.id == post.id and found(seen))
+
+    def thread(self, root_id: str) -> list[Seen]:
+        """The replies in a post's thread, oldest first."""
+        return [post for post in self._posts.values() if post.root_id == root_id]
+
+    async def file(self, who: str, file: Attached) -> bytes:
+        """What an attached file holds. Raises `RoomError`."""
+        headers = {"Authorization": f"Bearer {self._access.tokens[who]}"}
+        url = f"{self._access.url}/api/v4/files/{file.id}"
+        try:
+            async with self._session().get(url, headers=headers) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RoomError(f"Mattermost did not answer for the file {file.name}: {error!r}") from error
+        if response.status != 200:
+            raise RoomError(f"Mattermost answered {response.status} for the file {file.name}.")
+        return content
 
     async def state(self, section: str) -> Any:
         """What an observer of the peers sees (`GET /state/SECTION` of the control server)."""
@@ -230,7 +264,8 @@ class Room:
             for action in objects(one.get("actions"))
         )
         who = await self._name(str(row["user_id"]))
-        return Seen(str(row["id"]), who, "\n".join(text for text in texts if text), buttons)
+        text = "\n".join(text for text in texts if text)
+        return Seen(str(row["id"]), who, text, buttons, str(row.get("root_id") or ""), _attached(row))
 
     async def _name(self, user_id: str) -> str:
         if user_id not in self._names:
@@ -252,3 +287,8 @@ class Room:
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RoomError(f"Mattermost did not answer {method} {path}: {error!r}") from error
+
+
+def _attached(row: dict[str, object]) -> tuple[Attached, ...]:
+    infos = objects(as_object(row.get("metadata")).get("files"))
+    return tuple(Attached(str(one["id"]), str(one["name"]), cast("int", one["size"])) for one in infos)

@@ -22,6 +22,7 @@ from sm.sandbox.mattermost.posts import Posts
 from sm.sandbox.mattermost.rest import PREFIX, declare_faults, middleware
 from sm.sandbox.mattermost.shapes import Json
 from sm.sandbox.mattermost.store import Channel, Post, Store, User
+from sm.sandbox.mattermost.uploads import Uploads
 from sm.sandbox.mattermost.websocket import Hub
 
 BOT = "claude"
@@ -51,6 +52,7 @@ class MattermostPeer:
         self._posts = Posts(self.store, self.hub, faults)
         self._people = People(self.store, self.hub, self._posts)
         self._actions = Actions(self.store, self.hub, self._posts, faults)
+        self._uploads = Uploads(self.store)
         self._runner: web.AppRunner | None = None
         self._saver: asyncio.Task[None] | None = None
 
@@ -101,7 +103,8 @@ class MattermostPeer:
         app = web.Application(
             client_max_size=MAX_BODY_BYTES, middlewares=[middleware(self.store, self.faults)]
         )
-        routes = [*self._posts.routes(), *self._actions.routes(), *self._people.routes()]
+        parts = (self._posts, self._uploads, self._actions, self._people)
+        routes = [route for part in parts for route in part.routes()]
         app.add_routes([_prefixed(route) for route in routes])
         app.router.add_get(f"{PREFIX}/websocket", self.hub.serve)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -165,6 +168,7 @@ class MattermostPeer:
             "type": post.type,
             "message": post.message,
             "props": post.props,
+            "files": [self.store.files[file_id].name for file_id in post.file_ids],
             "reactions": sorted(r.emoji_name for r in self.store.reactions if r.post_id == post.id),
             "create_at": post.create_at,
             "edit_at": post.edit_at,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from typing import cast
 
 import attrs
 from aiohttp import web
@@ -37,6 +38,7 @@ from sm.sandbox.mattermost.websocket import PEER, Hub, go_json, to_channel
 DEDUPLICATION_S = 30.0
 MAX_MESSAGE_CHARACTERS = 16383
 MAX_PROPS_CHARACTERS = 8000
+MAX_FILE_IDS_CHARACTERS = 300
 MAX_PAGE = 200
 DEFAULT_PAGE = 60
 
@@ -129,11 +131,13 @@ class Posts:
             props["from_bot"] = "true"
         message = _text(body.get("message"))
         _check_sizes(message, props)
+        file_ids = _file_ids(body.get("file_ids"))
         now = self.store.now_ms()
         before = self.store.live(channel_id)
         if before and self.faults.hit(PEER, "same_millisecond", author=user.username, message=message):
             now = before[-1].create_at
-        return self.store.insert(Post(new_id(), now, now, user.id, channel_id, message, root_id, props=props))
+        post = Post(new_id(), now, now, user.id, channel_id, message, root_id, props=props)
+        return self.store.attach(post, file_ids)
 
     def _check_root(self, root_id: str, channel_id: str) -> None:
         if not root_id:
@@ -155,6 +159,7 @@ class Posts:
             "channel_display_name": channel.display_name or author,
             "channel_name": channel.name,
             "channel_type": channel.type,
+            **self._kinds_of_files(post),
             "post": go_json(shown),
             "sender_name": author,
             "set_online": True,
@@ -164,6 +169,13 @@ class Posts:
         if mentions:
             data["mentions"] = go_json(mentions)
         self.hub.posted(data, channel.id, **(context or {}))
+
+    def _kinds_of_files(self, post: Post) -> Json:
+        """What a `posted` event says of the post's files beside the post itself."""
+        kinds: Json = {"otherFile": "true"} if post.file_ids else {}
+        if any(self.store.files[file_id].mime_type.startswith("image/") for file_id in post.file_ids):
+            kinds["image"] = "true"
+        return kinds
 
     def system_post(self, user: User, channel_id: str, kind: str, message: str, props: Json) -> None:
         """Post one of the server's own remarks, such as who joined."""
@@ -329,6 +341,14 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise invalid_body("post")
     return value
+
+
+def _file_ids(value: object) -> list[str]:
+    """Raises 400 for more files than the post's row can name (ten)."""
+    ids = [str(item) for item in cast("list[object]", value)] if isinstance(value, list) else []
+    if len(json.dumps(ids, separators=(",", ":"))) > MAX_FILE_IDS_CHARACTERS:
+        raise ApiError(400, "model.post.is_valid.file_ids.app_error", "Invalid file ids.")
+    return ids
 
 
 def _check_sizes(message: str, props: Json) -> None:

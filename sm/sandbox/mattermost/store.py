@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 import attrs
 from attrs import define, field, frozen
 
+from sm.sandbox.mattermost.files import File
 from sm.sandbox.mattermost.shapes import Json, visible_props
 
 SINCE_LIMIT = 1000
@@ -99,6 +100,7 @@ class Post:
     edit_at: int = 0
     delete_at: int = 0
     original_id: str = ""
+    file_ids: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
 
 @frozen
@@ -127,6 +129,7 @@ class Store:
     members: dict[str, list[str]] = field(factory=dict[str, list[str]])
     rows: dict[str, Post] = field(factory=dict[str, Post])
     reactions: list[Reaction] = field(factory=list[Reaction])
+    files: dict[str, File] = field(factory=dict[str, File])
     _last_ms: int = field(default=0, init=False)
 
     def now_ms(self) -> int:
@@ -210,6 +213,16 @@ class Store:
         self.rows[post.id] = post
         return post
 
+    def attach(self, post: Post, file_ids: Iterable[str]) -> Post:
+        """Hang files on a new post; what is no file of the author's, or hangs on another post, is dropped."""
+        taken: list[str] = []
+        for file_id in dict.fromkeys(file_ids):
+            file = self.files.get(file_id)
+            if file is not None and not file.post_id and file.user_id == post.user_id:
+                self.files[file_id] = attrs.evolve(file, post_id=post.id)
+                taken.append(file_id)
+        return self.insert(attrs.evolve(post, file_ids=taken))
+
     def live_post(self, post_id: str) -> Post | None:
         """The post, unless it is deleted or an old revision."""
         post = self.rows.get(post_id)
@@ -269,15 +282,24 @@ class Store:
             "type": post.type,
             "props": props,
             "hashtags": "",
+            **({"file_ids": list(post.file_ids)} if post.file_ids else {}),
             "pending_post_id": "",
             "reply_count": len(replies),
             "last_reply_at": max((row.create_at for row in replies), default=0),
             "participants": None,
-            "metadata": {"embeds": [{"type": "message_attachment"}]} if "attachments" in props else {},
+            "metadata": self._metadata(post, props),
         }
         if any(reaction.post_id == post.id for reaction in self.reactions):
             shown["has_reactions"] = True
         return shown
+
+    def _metadata(self, post: Post, props: Json) -> Json:
+        metadata: Json = {}
+        if "attachments" in props:
+            metadata["embeds"] = [{"type": "message_attachment"}]
+        if post.file_ids:
+            metadata["files"] = [self.files[file_id].to_json() for file_id in post.file_ids]
+        return metadata
 
     def mentions(self, post: Post) -> list[str]:
         """The ids of the channel's members whom a post mentions: by name, by `@channel`, or by writing to them alone.
@@ -310,6 +332,7 @@ class Store:
             "members": self.members,
             "rows": [attrs.asdict(row) for row in self.rows.values()],
             "reactions": [attrs.asdict(reaction) for reaction in self.reactions],
+            "files": [file.to_row() for file in self.files.values()],
             "last_ms": self._last_ms,
         }
         part = path.with_suffix(".part")
@@ -332,6 +355,7 @@ class Store:
         store.channels = {c.id: c for c in _each(Channel, data["channels"])}
         store.rows = {r.id: r for r in _each(Post, data["rows"])}
         store.reactions = list(_each(Reaction, data["reactions"]))
+        store.files = {f.id: f for f in map(File.from_row, data.get("files", []))}
         return store
 
 

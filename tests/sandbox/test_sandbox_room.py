@@ -1,0 +1,45 @@
+"""The demo's room: what a person can do in a channel, and sees there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from mattermost_kit import Box, sandbox
+
+from sm.sandbox.demo.room import Access, Room
+
+
+@asynccontextmanager
+async def room(box: Box) -> AsyncIterator[tuple[Room, list[str]]]:
+    said: list[str] = []
+    tokens = {"james": box.peer.james_token, "sarah": box.peer.sarah_token}
+    access = Access(box.peer.url, box.peer.channel_id, box.control.url, tokens)
+    async with Room(access, lambda who, line: said.append(f"{who}: {line}")) as it:
+        yield it, said
+
+
+async def test_a_person_replies_in_a_thread_and_sees_who_else_did():
+    async with sandbox() as box, room(box) as (it, said):
+        root_id = await it.say("james", "root")
+        await it.say("sarah", "reply", root_id=root_id)
+        seen = await it.until(lambda post: post.text == "reply")
+        assert (seen.who, seen.root_id) == ("sarah", root_id)
+        assert it.post(root_id).root_id == ""
+        assert it.thread(root_id) == [seen]
+        assert said == ["james: root", "sarah: ↳ reply"]
+
+
+async def test_a_person_reads_an_attached_file():
+    async with sandbox() as box, room(box) as (it, said):
+        form = aiohttp.FormData({"channel_id": box.peer.channel_id})
+        form.add_field("files", b"+ line\n", filename="change.diff")
+        headers = {"Authorization": f"Bearer {box.peer.bot_token}"}
+        async with box.http.post(f"{box.peer.url}/api/v4/files", data=form, headers=headers) as answer:
+            file_id = (await answer.json())["file_infos"][0]["id"]
+        await box.post("claude", "the change", file_ids=[file_id])
+        seen = await it.until(lambda post: bool(post.files))
+        assert (seen.files[0].name, seen.files[0].size) == ("change.diff", 7)
+        assert await it.file("sarah", seen.files[0]) == b"+ line\n"
+        assert "claude: 📎 change.diff (7 bytes)" in said
