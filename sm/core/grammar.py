@@ -7,18 +7,24 @@ with any other word the text is for the session, as is every post without a ment
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 from attrs import frozen
 
 from sm.core.events import Intent
+from sm.core.names import is_session, repository
+from sm.core.start_line import StartLine
+from sm.core.start_line import line as start_line
+from sm.core.targets import Known
+from sm.core.words import BRACKETS, DASHES, QUOTES, STOPS, bounded, one_edit
 
-COMMANDS = ("start", "stop", "status", "help")
-MAX_WORD = 60  # characters of a wrong word that are repeated
+__all__ = ["COMMANDS", "Known", "Reading", "mentions", "read", "repository"]
 
-# GitHub's own rules: an owner is letters, digits and single hyphens; a repository adds dots and underscores.
-_ORG = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}\Z")
-_REPO = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}\Z")
-_TRAILING = " \t\r\n.,!:;"
+Command = Literal["start", "stop", "status", "help", "diff", "push", "fetch"]
+COMMANDS: tuple[Command, ...] = get_args(Command)
+NOTHING_KNOWN = Known()
+_ENDS = ".,!:;"  # of a sentence that is no question
 
 
 @frozen
@@ -30,12 +36,12 @@ class Reading:
     intent: Intent
 
 
-def read(text: str, bot: str) -> Reading:
+def read(text: str, bot: str, known: Known = NOTHING_KNOWN) -> Reading:
     """Read a post that may begin with `@bot`."""
-    head = re.match(rf"\s*@{re.escape(bot)}(?![\w.-]*\w)[,:.]?\s*", text, re.IGNORECASE)
-    if head is None:
+    end = _mention(text, bot)
+    if not end:
         return Reading(mentions(text, bot), 0, Intent("text"))
-    return Reading(True, head.end(), _read_body(text[head.end() :], bot))
+    return Reading(True, end, _read_body(text[end:], bot, known))
 
 
 def mentions(text: str, bot: str) -> bool:
@@ -44,101 +50,81 @@ def mentions(text: str, bot: str) -> bool:
     return re.search(rf"(?<![\w@])@{re.escape(bot)}(?![\w.-]*\w)", without_code, re.IGNORECASE) is not None
 
 
-def _read_body(body: str, bot: str) -> Intent:
+def _mention(text: str, bot: str) -> int:
+    """Where a leading mention ends; 0 when there is none."""
+    head = re.match(rf"\s*@{re.escape(bot)}(?![\w.-]*\w)[,:.]?\s*", text, re.IGNORECASE)
+    return head.end() if head else 0
+
+
+def _read_body(body: str, bot: str, known: Known) -> Intent:
     words = body.split()
     if not words:
         return Intent("help")
-    word, rest = words[0], words[1:]
-    lowered = word.lower().rstrip(_TRAILING)
-    if lowered in COMMANDS:
-        return _read_command(lowered, rest, bot)
-    nearest = _nearest(lowered)
-    if nearest:
-        suggestion = " ".join([f"@{bot}", nearest, *rest])
-        return Intent("correct", problem="typo", word=_bounded(word), suggestion=_bounded(suggestion, 200))
+    lowered = words[0].lower().rstrip(_ENDS)
+    if command := _command(lowered):
+        return _read_command(command, words[1:], bot, known)
+    if quoted := _read_quoted(body, bot, known):
+        return quoted
+    if nearest := _nearest(lowered):
+        meant = _read_command(nearest, words[1:], bot, known)
+        return Intent("correct", problem="typo", word=bounded(words[0]), suggestion=_line(meant, bot))
     return Intent("text")
 
 
-def _read_command(name: str, rest: list[str], bot: str) -> Intent:
+def _read_quoted(body: str, bot: str, known: Known) -> Intent | None:
+    """A command that stands in quotes as a whole, on one line; None for any other text."""
+    whole = body.strip().rstrip(STOPS)
+    if len(whole) < 2 or whole[0] not in QUOTES or whole[-1] not in QUOTES or "\n" in whole:
+        return None
+    inner = whole.strip(QUOTES + " \t")
+    words = inner[_mention(inner, bot) :].split()
+    command = _command(words[0].lower().rstrip(_ENDS)) if words else None
+    if command is None:
+        return None
+    meant = _read_command(command, words[1:], bot, known)
+    return Intent("correct", problem="quoted", word=bounded(whole), suggestion=_line(meant, bot))
+
+
+def _read_command(name: Command, rest: Sequence[str], bot: str, known: Known) -> Intent:
     if name == "start":
-        return _read_start(rest, bot)
-    if rest:
-        return Intent(
-            "correct", problem="takes_nothing", word=_bounded(" ".join(rest)), suggestion=f"@{bot} {name}"
-        )
-    if name == "stop":
-        return Intent("stop")
-    return Intent("status") if name == "status" else Intent("help")
-
-
-def _read_start(rest: list[str], bot: str) -> Intent:
-    example = f"@{bot} start org/repo"
+        return StartLine(known).read(rest, bot)
+    if name == "help" and rest:
+        word = bounded(" ".join(rest))
+        return Intent("correct", problem="takes_nothing", word=word, suggestion=f"@{bot} {name}")
     if not rest:
-        return Intent("correct", problem="what_repository", suggestion=example)
-    options = [word for word in rest if word.startswith(("-", "—", "–"))]
-    names = [_unquoted(word) for word in rest if word not in options]
-    if options:
-        fixed = f"@{bot} start {_bounded(names[0])}" if names and repository(names[0]) else example
-        problem = "no_worktrees_yet" if "worktree" in options[0] else "unknown_option"
-        return Intent("correct", problem=problem, word=_bounded(options[0]), suggestion=fixed)
-    found = repository(names[0])
-    if found is None:
-        return _correct_repository(names[0], bot)
-    if len(names) > 1:
-        line = f"@{bot} start {names[0]}"
-        return Intent(
-            "correct", problem="one_repository", word=_bounded(" ".join(names[1:])), suggestion=line
-        )
-    return Intent("start", org=found[0], repo=found[1])
+        return Intent(name)
+    session = re.fullmatch(r"(`?)(?:claude-)?([^`]*)\1", rest[0])
+    if len(rest) == 1 and session and is_session(session.group(2)):
+        return Intent(name, session=session.group(2))
+    meant = Intent(name, session=_session_among(rest))
+    word = bounded(" ".join(rest))
+    return Intent("correct", problem="takes_session", word=word, suggestion=_line(meant, bot))
 
 
-def _correct_repository(name: str, bot: str) -> Intent:
-    bare, at, _ = name.partition("@")
-    if at and repository(bare):
-        return Intent(
-            "correct", problem="no_branches_yet", word=_bounded(name), suggestion=f"@{bot} start {bare}"
-        )
-    address = re.match(r"(?:https?://|git@|ssh://git@)github\.com[/:]([^/]+/[^/]+?)(?:\.git)?/?\Z", name)
-    if address and repository(address.group(1)):
-        line = f"@{bot} start {address.group(1)}"
-        return Intent("correct", problem="not_an_address", word=_bounded(name), suggestion=line)
-    return Intent(
-        "correct", problem="what_repository", word=_bounded(name), suggestion=f"@{bot} start org/repo"
-    )
+def _session_among(words: Sequence[str]) -> str:
+    """The first word that is a session's id, however it is written; one with a digit, unlike `feed` and `dead`."""
+    for word in words[:50]:
+        name = word.strip(BRACKETS + QUOTES + STOPS + DASHES).lower().removeprefix("claude-")
+        if is_session(name) and any(char.isdigit() for char in name):
+            return name
+    return ""
 
 
-def repository(name: str) -> tuple[str, str] | None:
-    """`org/repo` split, or None when it is not of that form. Nothing that git or a path could take otherwise."""
-    org, slash, repo = name.partition("/")
-    if not slash or not _ORG.match(org) or not _REPO.match(repo):
-        return None
-    if repo in {".", ".."} or repo.lower().endswith((".git", ".part", ".lock", ".wiki")):
-        return None
-    return org, repo
+def _line(intent: Intent, bot: str) -> str:
+    """The line to write for what was meant."""
+    if intent.name == "correct":
+        return intent.suggestion
+    if intent.name == "start":
+        return start_line(intent, bot)
+    return f"@{bot} {intent.name}" + (f" {intent.session}" if intent.session else "")
 
 
-def _unquoted(word: str) -> str:
-    return word.strip("\"'`“”‘’<>")
+def _command(word: str) -> Command | None:
+    return next((command for command in COMMANDS if command == word), None)
 
 
-def _bounded(word: str, limit: int = MAX_WORD) -> str:
-    clean = word.replace("`", "'")
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
-
-
-def _nearest(word: str) -> str:
+def _nearest(word: str) -> Command | None:
     """The command that is one edit (one letter more, less, other, or two swapped) away; words of four and more."""
-    if len(word) < 4:
-        return ""
-    return next((command for command in COMMANDS if _one_edit(word, command)), "")
-
-
-def _one_edit(a: str, b: str) -> bool:
-    if abs(len(a) - len(b)) > 1:
-        return False
-    head = 0
-    while head < min(len(a), len(b)) and a[head] == b[head]:
-        head += 1
-    rest_a, rest_b = a[head:], b[head:]
-    swapped = len(rest_a) > 1 and rest_a[:2] == rest_b[:2][::-1] and rest_a[2:] == rest_b[2:]
-    return rest_a[1:] == rest_b[1:] or rest_a[1:] == rest_b or rest_a == rest_b[1:] or swapped
+    if len(word) < 4 or word[0] in QUOTES + BRACKETS:
+        return None
+    return next((command for command in COMMANDS if one_edit(word, command)), None)

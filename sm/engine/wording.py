@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sm.core import domains
+from sm.engine.corrections import CORRECTIONS
 
 MAX_DETAIL = 600  # characters of somebody else's words in a message of ours
 MAX_LINE = 200  # … where they stand within a line
@@ -188,20 +189,8 @@ def _help(facts: Facts) -> str:
     )
 
 
-_CORRECTIONS = {
-    "typo": "I don't know `{word}`. Did you mean this?\n`{suggestion}`",
-    "takes_nothing": "That command takes nothing more, but I read `{word}`. Write it alone:\n`{suggestion}`",
-    "what_repository": "Which repository? Write it as on GitHub:\n`{suggestion}`",
-    "unknown_option": "I don't know the option `{word}`. Without it:\n`{suggestion}`",
-    "no_worktrees_yet": "Worktrees are not available yet. On the main clone:\n`{suggestion}`",
-    "no_branches_yet": "Choosing a branch is not available yet. On the default branch:\n`{suggestion}`",
-    "one_repository": "One repository at a time, but I also read `{word}`. Write:\n`{suggestion}`",
-    "not_an_address": "Write the repository without its address:\n`{suggestion}`",
-}
-
-
 def _correction(facts: Facts) -> str:
-    said = _CORRECTIONS[facts["problem"]].format(word=facts["word"], suggestion=facts["suggestion"])
+    said = CORRECTIONS[facts["problem"]].format(word=facts["word"], suggestion=facts["suggestion"])
     return f"{said}\n(To say it to the agent, leave out the mention.)"
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import time
+from typing import Any
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sm.core import names
 from sm.core.events import Intent
-from sm.core.grammar import COMMANDS, MAX_WORD, mentions, read, repository
+from sm.core.grammar import COMMANDS, Known, mentions, read, repository
+from sm.core.words import MAX_WORD
+from sm.engine.corrections import CORRECTIONS
 
 TEXT = Intent("text")
 HELP = Intent("help")
@@ -15,8 +22,8 @@ STOP = Intent("stop")
 STATUS = Intent("status")
 
 
-def start(org: str = "acme", repo: str = "webapp") -> Intent:
-    return Intent("start", org=org, repo=repo)
+def start(org: str = "acme", repo: str = "webapp", **more: Any) -> Intent:
+    return Intent("start", org=org, repo=repo, **more)
 
 
 def wrong(problem: str, word: str = "", suggestion: str = "@claude start org/repo") -> Intent:
@@ -44,13 +51,29 @@ POSTS = [
     ("@claude\tstart\tacme/webapp", start()),
     ("@claude\nstart acme/webapp", start()),
     ("@claude start  acme/webapp  ", start()),
-    # commands that say too much, or too little
-    ("@claude stop now", wrong("takes_nothing", "now", "@claude stop")),
-    ("@claude status of things", wrong("takes_nothing", "of things", "@claude status")),
+    # commands that take a session
+    ("@claude stop abc12345", Intent("stop", session="abc12345")),
+    ("@claude Stop abc1", Intent("stop", session="abc1")),
+    ("@claude status `abc12345`", Intent("status", session="abc12345")),
+    ("@claude stop claude-abc12345", Intent("stop", session="abc12345")),
+    ("@claude stop `claude-abc12345`", Intent("stop", session="abc12345")),
+    ("@claude diff", Intent("diff")),
+    ("@claude push", Intent("push")),
+    ("@claude fetch", Intent("fetch")),
+    ("@claude push 0198a7c4-5d1e-7f00-8a3b-0123456789ab", Intent("push", session="0198a7c4-5d1e-7f00-8a3b-0123456789ab")),
+    ("@claude stop now", wrong("takes_session", "now", "@claude stop")),
+    ("@claude status of things", wrong("takes_session", "of things", "@claude status")),
+    ("@claude stop ABC12345", wrong("takes_session", "ABC12345", "@claude stop abc12345")),
+    ("@claude stop abc12345.", wrong("takes_session", "abc12345.", "@claude stop abc12345")),
+    ("@claude stop session abc12345 now", wrong("takes_session", "session abc12345 now", "@claude stop abc12345")),
+    ("@claude stop abc", wrong("takes_session", "abc", "@claude stop")),
+    ("@claude stop `abc12345", wrong("takes_session", "'abc12345", "@claude stop abc12345")),
+    ("@claude stop ----", wrong("takes_session", "----", "@claude stop")),
+    ("@claude stop -abc12345", wrong("takes_session", "-abc12345", "@claude stop abc12345")),
+    ("@claude stop " + "a" * 37, wrong("takes_session", "a" * 37, "@claude stop")),
+    ("@claude push --force", wrong("takes_session", "--force", "@claude push")),
+    ("@claude push to main", wrong("takes_session", "to main", "@claude push")),
     ("@claude help me", wrong("takes_nothing", "me", "@claude help")),
-    ("@claude start", wrong("what_repository")),
-    ("@claude start acme/webapp acme/other", wrong("one_repository", "acme/other", "@claude start acme/webapp")),
-    ("@claude start webapp", wrong("what_repository", "webapp")),
     # one edit away
     ("@claude stpo", wrong("typo", "stpo", "@claude stop")),
     ("@claude stp", TEXT),  # three letters are too few to tell
@@ -58,15 +81,27 @@ POSTS = [
     ("@claude stopp", wrong("typo", "stopp", "@claude stop")),
     ("@claude stop?", wrong("typo", "stop?", "@claude stop")),
     ("@claude Strat acme/webapp", wrong("typo", "Strat", "@claude start acme/webapp")),
-    ("@claude stat", wrong("typo", "stat", "@claude start")),
+    ("@claude strat acme/webapp@dev —worktree=x", wrong("typo", "strat", "@claude start acme/webapp@dev --worktree=x")),
+    ("@claude stat", wrong("typo", "stat", "@claude start org/repo")),
     ("@claude satus", wrong("typo", "satus", "@claude status")),
-    ("@claude statuss", wrong("typo", "statuss", "@claude status")),
+    ("@claude statuss now", wrong("typo", "statuss", "@claude status")),
     ("@claude hepl", wrong("typo", "hepl", "@claude help")),
+    ("@claude psuh abc12345", wrong("typo", "psuh", "@claude push abc12345")),
+    ("@claude fecth", wrong("typo", "fecth", "@claude fetch")),
     ("@claude xtart acme/webapp", wrong("typo", "xtart", "@claude start acme/webapp")),
-    ("@claude `stop`", TEXT),
+    # in quotes as a whole
+    ("@claude `stop`", wrong("quoted", "'stop'", "@claude stop")),
+    ("@claude “start acme/webapp --worktree”", wrong("quoted", "“start acme/webapp --worktree”", "@claude start acme/webapp --worktree")),
+    ("@claude `@claude start acme/webapp --worktree`", wrong("quoted", "'@claude start acme/webapp --worktree'", "@claude start acme/webapp --worktree")),
+    ("@claude `stop` is what I typed", TEXT),
+    ('@claude "hello"', TEXT),
+    ("@claude ``", TEXT),
+    ("@claude (help me with this)", TEXT),
+    ("@claude ```\ndiff --git a/x b/x\n```", TEXT),
     # two edits away, and other words
     ("@claude stahp", TEXT),
     ("@claude hello", TEXT),
+    ("@claude pull", TEXT),
     ("@claude restart acme/webapp", TEXT),
     ("@claude please stop", TEXT),
     ("@claude add pytest to the project", TEXT),
@@ -85,70 +120,12 @@ POSTS = [
     ("@claud stop", TEXT),
     ("@claudé stop", TEXT),
     ("@сlaude stop", TEXT),  # a Cyrillic es
-    # repositories
-    ("@claude start Acme-Corp/web.app_2", start("Acme-Corp", "web.app_2")),
-    ("@claude start `acme/webapp`", start()),
-    ('@claude start "acme/webapp"', start()),
-    ("@claude start “acme/webapp”", start()),
-    ("@claude start <acme/webapp>", start()),
-    ("@claude start a/.github", start("a", ".github")),
-    ("@claude start acme/webapp@main", wrong("no_branches_yet", "acme/webapp@main", "@claude start acme/webapp")),
-    (
-        "@claude start acme/webapp@--upload-pack=x",
-        wrong("no_branches_yet", "acme/webapp@--upload-pack=x", "@claude start acme/webapp"),
-    ),
-    ("@claude start acme/webapp --worktree", wrong("no_worktrees_yet", "--worktree", "@claude start acme/webapp")),
-    (
-        "@claude start acme/webapp --worktree=x",
-        wrong("no_worktrees_yet", "--worktree=x", "@claude start acme/webapp"),
-    ),
-    ("@claude start acme/webapp —worktree", wrong("no_worktrees_yet", "—worktree", "@claude start acme/webapp")),
-    ("@claude start --force acme/webapp", wrong("unknown_option", "--force", "@claude start acme/webapp")),
-    ("@claude start --worktree", wrong("no_worktrees_yet", "--worktree")),
-    ("@claude start -o/x", wrong("unknown_option", "-o/x")),
-    ("@claude start --upload-pack=touch/x", wrong("unknown_option", "--upload-pack=touch/x")),
-    ("@claude start `-o/x`", wrong("what_repository", "-o/x")),
-    ("@claude start https://github.com/acme/webapp", wrong("not_an_address", "https://github.com/acme/webapp", "@claude start acme/webapp")),
-    ("@claude start https://github.com/acme/webapp.git", wrong("not_an_address", "https://github.com/acme/webapp.git", "@claude start acme/webapp")),
-    ("@claude start https://github.com/acme/webapp/", wrong("not_an_address", "https://github.com/acme/webapp/", "@claude start acme/webapp")),
-    ("@claude start git@github.com:acme/webapp.git", wrong("not_an_address", "git@github.com:acme/webapp.git", "@claude start acme/webapp")),
-    ("@claude start <https://github.com/acme/webapp>", wrong("not_an_address", "https://github.com/acme/webapp", "@claude start acme/webapp")),
-    ("@claude start https://evil.example/acme/webapp", wrong("what_repository", "https://evil.example/acme/webapp")),
-    ("@claude start https://github.com.evil.example/a/b", wrong("what_repository", "https://github.com.evil.example/a/b")),
-    ("@claude start acme/webapp.git", wrong("what_repository", "acme/webapp.git")),
-    ("@claude start acme/webapp;rm", wrong("what_repository", "acme/webapp;rm")),
-    ("@claude start acme/$(id)", wrong("what_repository", "acme/$(id)")),
-    ("@claude start acme/webapp;rm -rf", wrong("unknown_option", "-rf")),
-    ("@claude start acme/../x", wrong("what_repository", "acme/../x")),
-    ("@claude start ../x", wrong("what_repository", "../x")),
-    ("@claude start acme/..", wrong("what_repository", "acme/..")),
-    ("@claude start acme/.", wrong("what_repository", "acme/.")),
-    ("@claude start /acme/webapp", wrong("what_repository", "/acme/webapp")),
-    ("@claude start acme/webapp/", wrong("what_repository", "acme/webapp/")),
-    ("@claude start acme/webapp/tree", wrong("what_repository", "acme/webapp/tree")),
-    ("@claude start acme//webapp", wrong("what_repository", "acme//webapp")),
-    ("@claude start аcme/webapp", wrong("what_repository", "аcme/webapp")),  # a Cyrillic a
-    ("@claude start acme/wéb", wrong("what_repository", "acme/wéb")),
-    ("@claude start acme-/webapp", wrong("what_repository", "acme-/webapp")),
-    ("@claude start ac--me/webapp", wrong("what_repository", "ac--me/webapp")),
-    ("@claude start a`b/c", wrong("what_repository", "a'b/c")),
-    ("@claude start ``", wrong("what_repository")),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "intent"), POSTS, ids=[text.strip()[:40] for text, _ in POSTS])
 def test_a_post_asks_for(text: str, intent: Intent):
     assert read(text, "claude").intent == intent
-
-
-def test_no_suggestion_is_wrong_itself():
-    fixed = [
-        intent.suggestion for _, intent in POSTS if intent.suggestion and "org/repo" not in intent.suggestion
-    ]
-    for suggestion in fixed:
-        assert read(suggestion, "claude").intent.name != "text"
-    for suggestion in (each for each in fixed if "start " in each):
-        assert read(suggestion, "claude").intent.name == "start", suggestion
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -227,7 +204,10 @@ def test_owners_follow_githubs_rules(org: str, good: bool):
     ("repo", "good"),
     [
         *[("x" * 100, True), ("_x", True), ("gitignore", True)],
-        *[(bad, False) for bad in ("x" * 101, "-x", "x.lock", "X.GIT", "x.part", "x.wiki", "x\n", "x y", "")],
+        *[
+            (bad, False)
+            for bad in ("x" * 101, "-x", "x.lock", "X.GIT", "x.part", "x.wiki", "x.", "x\n", "x y", "")
+        ],
     ],
 )
 def test_repositories_follow_githubs_rules_and_none_can_be_an_option_or_a_path(repo: str, good: bool):
@@ -235,12 +215,122 @@ def test_repositories_follow_githubs_rules_and_none_can_be_an_option_or_a_path(r
 
 
 def test_what_is_repeated_to_people_is_bounded_and_in_no_code_span():
-    intent = read("@claude start " + "x`" * 5000, "claude").intent
-    assert len(intent.word) == MAX_WORD
-    assert "`" not in intent.word + intent.suggestion
-    long_typo = read("@claude strat " + "x`" * 5000, "claude").intent
-    assert len(long_typo.suggestion) == 200
-    assert "`" not in long_typo.suggestion
+    for line in (
+        "start x{}",
+        "start a/b --x{}",
+        "start a/b@x{}",
+        "stop x{}",
+        "help {}",
+        "start a/b --worktree={}",
+    ):
+        intent = read("@claude " + line.format("x`" * 5000), "claude").intent
+        assert len(intent.word) == MAX_WORD
+        assert "`" not in intent.word + intent.suggestion
+        assert len(intent.suggestion) < 500
+
+
+def test_what_would_hide_or_turn_letters_around_is_not_repeated():
+    intent = read("@claude start a/b --x\u202e\x00y", "claude").intent
+    assert intent.word == "--x��y"
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        *[
+            (good, True)
+            for good in ("main", "feature/x", "release-1.0", "_x", "a@b", "#1", "=x", "+x", "@x", "x" * 200)
+        ],
+        *[
+            (bad, False)
+            for bad in ("", "-x", "--upload-pack=x", "/x", "x/", "a//b", "a..b", "x.", "a./b", ".x", "a/.x")
+        ],
+        *[
+            (bad, False)
+            for bad in ("x.lock", "x.lock/y", "HEAD", "@", "refs/heads/x", "x" * 201, "a@{1}", "a b", "a\nb")
+        ],
+        *[
+            (bad, False)
+            for bad in ("a~1", "a^", "a:b", "a?b", "a*b", "a[b", "a\\b", "ä", "x\n", "$(id)", "a;b", "a'b")
+        ],
+    ],
+)
+def test_a_branchs_name_is_one_for_git_and_nothing_else(name: str, good: bool):
+    assert names.is_branch(name) is good
+    assert (read(f"@claude start a/b@{name}", "claude").intent == start("a", "b", branch=name)) is good
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        *[(good, True) for good in ("feature", "1", "a.b", "a-b_c", "x" * 64)],
+        *[
+            (bad, False)
+            for bad in ("", "-x", ".x", "_x", "a..b", "x.", "x.lock", "x.part", "x.git", "X.GIT", "x" * 65)
+        ],
+        *[(bad, False) for bad in ("a/b", "../x", "a b", "a@b", "a=b", "ä", "x\n", "$x")],
+    ],
+)
+def test_a_worktrees_name_is_a_folders_and_a_branchs(name: str, good: bool):
+    assert names.is_worktree(name) is good
+    wanted = start("a", "b", worktree=True, worktree_name=name)
+    assert (read(f"@claude start a/b --worktree={name}", "claude").intent == wanted) is good
+
+
+# --- nothing gets through that is not strictly named, and each answer offers a line that works -----------------------
+
+KNOWN = Known(projects=("myproject", "My.other"), default_org="acme")
+HOSTILE = st.one_of(
+    st.text(),
+    st.text(alphabet="ab/@-—–=.:#~^{}[]*?\\$;|&`'\"“” \t\n0"),
+    st.sampled_from(
+        ["--upload-pack=x", "-o", "../..", "..", "HEAD", "refs/heads/x", "x.lock", "a@{1}", "@", "x.git"]
+    ),
+    st.sampled_from(
+        ["org/repo", "myproject", "MYPROJECT", "webapp", "github.com/a/b", "https://github.com/a/b", "x"]
+    ),
+)
+PIECES = st.sampled_from(
+    ["start", "stop", "push", "strat", "a/b", "@", "/", "=", ":", " ", "--", "—", "worktree", "--worktree"]
+)
+LINES = st.one_of(
+    st.builds("start {}".format, HOSTILE),
+    st.builds("start {}/{}".format, HOSTILE, HOSTILE),
+    st.builds("start a/b@{}".format, HOSTILE),
+    st.builds("start a/b --worktree={}".format, HOSTILE),
+    st.builds("start --{} a/b {}".format, HOSTILE, HOSTILE),
+    st.builds("start https://github.com/{}".format, HOSTILE),
+    st.builds(
+        "{} {}".format, st.sampled_from(["stop", "status", "diff", "push", "fetch", "help", "statt"]), HOSTILE
+    ),
+    st.lists(st.one_of(PIECES, HOSTILE), max_size=8).map("".join),
+    st.lists(st.one_of(PIECES, HOSTILE), max_size=8).map(" ".join),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(LINES, st.sampled_from([Known(), KNOWN]))
+def test_what_is_asked_for_is_strictly_named_and_a_suggestion_is_a_line_that_works(line: str, known: Known):
+    intent = read(f"@claude {line}", "claude", known).intent
+    if intent.name == "correct":
+        assert intent.problem in CORRECTIONS
+        meant = read(intent.suggestion, "claude", known).intent
+        assert meant.name not in {"correct", "text"}, intent
+        assert "\n" not in intent.suggestion
+        intent = meant
+    assert re.fullmatch(r"([A-Za-z0-9](-?[A-Za-z0-9]){0,38})?", intent.org)
+    assert re.fullmatch(r"([A-Za-z0-9_.][A-Za-z0-9_.-]{0,99})?", intent.repo)
+    assert intent.repo not in {".", ".."}
+    assert not intent.branch or names.is_branch(intent.branch)
+    assert re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?", intent.worktree_name)
+    assert intent.worktree or not intent.worktree_name
+    assert intent.project in {"", *known.projects}
+    assert re.fullmatch(r"([0-9a-f][0-9a-f-]{3,35})?", intent.session)
+    assert not intent.problem
+    if intent.name == "start":
+        assert bool(intent.project) != bool(intent.org and intent.repo)
+    else:
+        assert intent == Intent(intent.name, session=intent.session)
 
 
 @given(st.text())
@@ -261,3 +351,16 @@ def test_reading_what_looks_like_commands_is_total(text: str):
 @pytest.mark.parametrize("unit", ["@claude.", "`", "```", "@claude ", "@claude-", " ", "\n"])
 def test_a_post_of_a_megabyte_is_read(unit: str):
     read(unit * (1_000_000 // len(unit)), "claude")
+
+
+@pytest.mark.parametrize(
+    "unit", ["a/b", "a", "a ", "- ", "--worktree ", "/", "@", "a@", "'", ".", "worktree=", "=", "1 "]
+)
+@pytest.mark.parametrize("command", ["start ", "start a/b@", "start a/b --worktree=", "stop ", "'start "])
+def test_a_command_of_a_megabyte_is_answered(command: str, unit: str):
+    began = time.process_time()
+    assert read(f"@claude {command}" + unit * (1_000_000 // len(unit)), "claude", KNOWN).intent.name in {
+        "correct",
+        "text",
+    }
+    assert time.process_time() - began < 2

@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from sm.core import domains, grammar, tables
 from sm.engine import wording
+from sm.engine.corrections import CORRECTIONS
 from sm.engine.wording import MESSAGES, card, render
 
 BOT = "claude"
@@ -92,17 +93,13 @@ def test_no_words_are_for_a_message_that_is_never_said() -> None:
 
 
 def test_each_problem_that_the_grammar_finds_has_its_words() -> None:
-    tree = ast.parse((resources.files("sm.core") / "grammar.py").read_text(encoding="utf-8"))
     problems: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "problem":
-            problems |= _texts(node.value)
-        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "problem" for t in node.targets):
-            values = (
-                [node.value.body, node.value.orelse] if isinstance(node.value, ast.IfExp) else [node.value]
-            )
-            problems |= {text for value in values for text in _texts(value)}
-    assert problems == set(wording._CORRECTIONS)
+    for name in ("grammar.py", "start_line.py", "targets.py"):
+        tree = ast.parse((resources.files("sm.core") / name).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "problem":
+                problems |= _texts(node.value)
+    assert problems == set(CORRECTIONS)
 
 
 @pytest.mark.parametrize("state", tables.SESSION_STATES)
@@ -284,8 +281,8 @@ def test_a_failure_without_a_known_code_still_says_what_happened() -> None:
         ("stpo", "@claude stop"),
         ("stop now", "@claude stop"),
         ("start", "@claude start org/repo"),
-        ("start acme/webapp --worktree", "@claude start acme/webapp"),
-        ("start acme/webapp@dev", "@claude start acme/webapp"),
+        ("start acme/webapp —worktree", "@claude start acme/webapp --worktree"),
+        ("start acme/webapp@dev/", "@claude start acme/webapp@dev"),
         ("start acme/webapp other/one", "@claude start acme/webapp"),
         ("start https://github.com/acme/webapp.git", "@claude start acme/webapp"),
     ],
