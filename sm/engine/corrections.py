@@ -9,7 +9,7 @@ from typing import Final
 
 CORRECTIONS: Final = {
     "typo": "I don't know `{word}`. Did you mean this?\n`{suggestion}`",
-    "quoted": "I read `{word}`. Write it without anything around it:\n`{suggestion}`",
+    "quoted": "I read `{word}`. Write it with nothing around it:\n`{suggestion}`",
     "takes_nothing": "That command takes nothing more, but I read `{word}`. Write it alone:\n`{suggestion}`",
     "takes_session": "That command takes a session's id or nothing, but I read `{word}`. Write:\n`{suggestion}`",
     "no_repository": "Which repository? Write it as on GitHub:\n`{suggestion}`",

@@ -106,7 +106,7 @@ def test_a_place_is_given_to_start_alone(reader: Ingress, free: StreamState) -> 
         "@claude help",
         "@claude",
         "@claude start",
-        "@claude start a/b --worktree",
+        "@claude start a/b —worktree",
         "@claude hi",
     ):
         event = reader.message(a_post(text), JAMES, free)
