@@ -21,13 +21,15 @@ from typing import Protocol
 from attrs import frozen
 
 from sm.sandbox.agent.api import AgentApi
-from sm.sandbox.control import Action, ControlServer, Section
+from sm.sandbox.control import Action, ActionError, ControlServer, Section
 from sm.sandbox.faults import Faults
+from sm.sandbox.git.host import GitHost
 from sm.sandbox.mattermost.peer import MattermostPeer
 from sm.sandbox.network.gate import Gate, Mode
 from sm.sandbox.network.index import HOSTS, PackageIndex
 from sm.sandbox.network.names import Names
 from sm.sandbox.opnsense.peer import OPNsensePeer
+from sm.sandbox.vm.home import Layout
 from sm.sandbox.vm.peer import VmPeer
 
 HOST = "127.0.0.1"
@@ -95,6 +97,8 @@ class Choices:
     mounts: bool | None = None
     claude: str | None = None
     """Path of the real CLI; empty takes the stand-in."""
+    git_open: bool = True
+    """Whether the firewall lets the VM's git reach github.com beside what the alias holds."""
     vm: MakeVm | None = None
     """Makes another VM behind the gate; without it a `VmPeer`, for which alone `mounts` and `claude` are meant."""
 
@@ -139,6 +143,7 @@ class Sandbox:
         self.mattermost = MattermostPeer.create(self.faults, self.folder)
         self.gate = Gate(self.folder / "gate", names, mode=chosen.gate)
         self.index = PackageIndex()
+        self.git = GitHost(Layout(self.folder).upstream, self.faults, self.gate, is_open=chosen.git_open)
         self.agent_api = AgentApi(self.faults)
         self.opnsense = OPNsensePeer(
             self.faults, names, key=self._key, secret=self._secret, alias_name=ALIAS, entries=(AGENT_API,),
@@ -147,8 +152,11 @@ class Sandbox:
         self.vm: VirtualMachine = (
             chosen.vm(self.faults, self.gate)
             if chosen.vm is not None
-            else VmPeer(self.folder, self.faults, gate=self.gate, mounts=chosen.mounts, claude=chosen.claude)
-        )
+            else VmPeer(
+                self.folder, self.faults, gate=self.gate, mounts=chosen.mounts, claude=chosen.claude,
+                gh_token=self.git.token, git_settings=self.git.settings,
+            )
+        )  # fmt: skip
         self.control = ControlServer(self.faults)
         self._callback_port = 0
         self._undo = contextlib.AsyncExitStack()
@@ -176,6 +184,7 @@ class Sandbox:
         self.gate.serve(AGENT_API, self.agent_api.port)
         for name in HOSTS:
             self.gate.serve(name, self.index.port)
+        await self._enter(self.git.start(), self.git.stop)
         await self._enter(self.opnsense.start(), self.opnsense.stop)
         await self._enter(self.vm.start(HOST, self._ports.vm), self.vm.stop)
         await self._enter(self.mattermost.start(HOST, self._ports.mattermost), self.mattermost.stop)
@@ -238,11 +247,25 @@ class Sandbox:
             "vm": self.vm.state,
             "agent": self.agent_api.state,
             "index": self.index.state,
+            "git": self.git.state,
             "sandbox": lambda: {"pid": os.getpid(), "announcements": self.announcements()},
         }
 
     def _actions(self) -> dict[str, Action]:
-        return {**self.mattermost.actions(), **self.opnsense.actions, "vm/power-cut": self._power_cut}
+        return {
+            **self.mattermost.actions(),
+            **self.opnsense.actions,
+            "vm/power-cut": self._power_cut,
+            "git/firewall": self._git_firewall,
+        }
+
+    async def _git_firewall(self, body: dict[str, object]) -> object:
+        """`{"open": false}`: the VM's git reaches github.com only when the alias holds it."""
+        is_open = body.get("open")
+        if not isinstance(is_open, bool):
+            raise ActionError("open is true or false.")
+        self.git.open = is_open
+        return None
 
     async def _power_cut(self, _body: dict[str, object]) -> object:
         """End every process of the VM at once; its disk and its SSH server stay."""

@@ -41,6 +41,7 @@ def sandbox(
     callback_port: Port = 0,
     gate: Mode | None = None,
     stand_in: Annotated[bool, Parameter(negative="")] = False,
+    git_closed: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Run until SIGINT or SIGTERM, and leave nothing behind but the state folder that was asked for.
 
@@ -69,10 +70,12 @@ def sandbox(
         How the network is blocked: by a network namespace or by a proxy; the best that works here if not given.
     stand_in
         Take the stand-in for the agent's CLI even where the real one is installed.
+    git_closed
+        Let the VM's git reach github.com only once it is approved; otherwise it is open from the beginning.
 
     """
     ports = Ports(mattermost_port, opnsense_port, vm_port, control_port, agent_port, callback_port)
-    choices = Choices(gate=gate, claude="" if stand_in else None)
+    choices = Choices(gate=gate, claude="" if stand_in else None, git_open=not git_closed)
     try:
         with ExitStack() as stack:
             folder = state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sm-sandbox-")))

@@ -159,8 +159,9 @@ class GitServer:
             return response
         finally:
             feeding.cancel()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # the program, and what it has started
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # the program, and what it has started
             await process.wait()
             await asyncio.gather(feeding, return_exceptions=True)
 

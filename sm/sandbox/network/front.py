@@ -135,12 +135,22 @@ class Front:
 
 
 class Proxy:
-    """A CONNECT proxy that leads to the front when the name's address is open, and else never answers."""
+    """A CONNECT proxy that leads to the front when the name's address is open, and else never answers.
 
-    def __init__(self, front_port: int, names: Names, table: Callable[[], frozenset[str]]) -> None:
+    After `patience_s()` seconds of silence it closes the connection.
+    """
+
+    def __init__(
+        self,
+        front_port: int,
+        names: Names,
+        table: Callable[[], frozenset[str]],
+        patience_s: Callable[[], float] = lambda: MAX_HANG_S,
+    ) -> None:
         self._front_port = front_port
         self._names = names
         self._table = table
+        self._patience_s = patience_s
         self._listener = _Listener(self._handle)
         self.url = ""
 
@@ -168,17 +178,17 @@ class Proxy:
             return
         method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
         if method != "CONNECT" or not self._is_open(rest.partition(" ")[0]):
-            await _hang(reader)
+            await _hang(reader, self._patience_s())
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.drain()
         await _splice(reader, writer, self._front_port)
 
 
-async def _hang(reader: asyncio.StreamReader) -> None:
+async def _hang(reader: asyncio.StreamReader, seconds: float) -> None:
     """Say nothing until the client gives up."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(MAX_HANG_S):
+        async with asyncio.timeout(seconds):
             while await reader.read(_CHUNK_BYTES):
                 pass
 

@@ -93,8 +93,12 @@ class Layout:
         return self.home / "worktrees"
 
 
-def make_home(layout: Layout, secrets: Mapping[str, str]) -> None:
-    """Write profile, git settings and programs. `secrets` are exported by the profile only: a login shell sees them."""
+def make_home(layout: Layout, secrets: Mapping[str, str], git_settings: str = "") -> None:
+    """Write profile, git settings and programs. `secrets` are exported by the profile only: a login shell sees them.
+
+    `git_settings` are the lines of `.gitconfig` that say how github.com is reached; without them, its repositories are
+    those of the folder `upstream`.
+    """
     for folder in (layout.home, layout.bin, layout.image, layout.vm / "run"):
         folder.mkdir(parents=True, exist_ok=True)
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in secrets.items())
@@ -105,9 +109,8 @@ def make_home(layout: Layout, secrets: Mapping[str, str]) -> None:
         f'export PATH={shlex.quote(str(layout.bin))}:"$PATH"\n'
         '[ -z "${SM_SANDBOX_PROFILE_PRINTS:-}" ] || printf "Welcome to lanllm.\\nYou have 3 new messages.\\n"\n'
     )
-    (layout.home / ".gitconfig").write_text(
-        f'[url "file://{layout.upstream}/"]\n\tinsteadOf = https://github.com/\n[init]\n\tdefaultBranch = main\n'
-    )
+    git_settings = git_settings or f'[url "file://{layout.upstream}/"]\n\tinsteadOf = https://github.com/\n'
+    (layout.home / ".gitconfig").write_text(f"{git_settings}[init]\n\tdefaultBranch = main\n")
     for runtime in ("podman", "docker"):
         _script(
             layout.bin / runtime,

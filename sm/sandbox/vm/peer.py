@@ -53,7 +53,7 @@ class GateLike(Protocol):
 
 
 class VmPeer:
-    """The VM.
+    """The VM. `git_settings` say, once it starts, how its git reaches github.com (`vm_home.make_home`).
 
     `api_base_url` is where the agent finds its API; by default the real name, which the gate serves. `claude` is the
     real CLI's path; None looks for it (`CLAUDE_CLI`, then PATH), an empty path takes the stand-in.
@@ -68,6 +68,7 @@ class VmPeer:
         api_base_url: str = "https://api.anthropic.com",
         claude: str | None = None,
         gh_token: str = "",
+        git_settings: Callable[[], str] = str,
         agent_environment: Mapping[str, str] | None = None,
         mounts: bool | None = None,
     ) -> None:
@@ -83,6 +84,7 @@ class VmPeer:
         self._secrets = {"ANTHROPIC_API_KEY": "sk-ant-sandbox-" + "0" * 24}
         if gh_token:
             self._secrets["GH_TOKEN"] = gh_token
+        self._git_settings = git_settings
         self._agent_environment = dict(agent_environment or {})
         self._wanted_mounts = mounts
         self._marker = f"{hashlib.sha256(str(self.layout.state).encode()).hexdigest()[:16]}"
@@ -121,7 +123,7 @@ class VmPeer:
 
     async def set_up(self) -> None:
         """Write the VM's disk, as `start` does first. Raises `RuntimeError` when git or venv fails."""
-        vm_home.make_home(self.layout, self._secrets)
+        vm_home.make_home(self.layout, self._secrets, self._git_settings())
         self.notes.clear()
         python, (claude, note), _ = await asyncio.gather(
             asyncio.to_thread(vm_home.make_python, self.layout.vm),

@@ -1,0 +1,118 @@
+"""The sandbox's github.com: a real git host, which the VM's git reaches through the firewall."""
+
+import asyncio
+import contextlib
+
+import aiohttp
+import asyncssh
+import pytest
+
+from sm.sandbox.assembly import Choices, Sandbox
+from sm.sandbox.git.host import SCALE
+
+
+class Rig:
+    def __init__(self, sandbox):
+        self.sandbox = sandbox
+        self.env = sandbox.environment()
+
+    async def run(self, command):
+        """A command through a login shell, as the service runs its own; answers its status and what it printed."""
+        host, port = self.env["SM_VM_HOST"].rsplit(":", 1)
+        known = asyncssh.import_known_hosts(f"[{host}]:{port} {self.env['SM_VM_HOST_KEY']}\n")
+        key = asyncssh.import_private_key(self.env["SM_VM_SSH_KEY"])
+        async with asyncssh.connect(
+            host,
+            int(port),
+            username=self.env["SM_VM_USER"],
+            client_keys=[key],
+            known_hosts=known,
+            config=None,
+        ) as connection:
+            done = await connection.run(f"bash -lc '{command}' 2>&1")
+        return done.exit_status, done.stdout
+
+    async def post(self, action, body):
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{self.env['SANDBOX_CONTROL_URL']}/{action}", json=body) as answer,
+        ):
+            return answer.status
+
+
+@contextlib.asynccontextmanager
+async def running(folder, **choices):
+    sandbox = Sandbox(folder, choices=Choices(gate="proxy", claude="", **choices))
+    await sandbox.start()
+    try:
+        yield Rig(sandbox)
+    finally:
+        await sandbox.stop()
+
+
+@pytest.fixture
+async def rig(tmp_path):
+    async with running(tmp_path) as rig:
+        yield rig
+
+
+HELPER = 'git -c credential.https://github.com.helper="!f() { printf \\"username=x-access-token\\npassword=%s\\n\\" \\"$GH_TOKEN\\"; }; f"'
+
+
+async def test_the_vms_git_clones_over_https_and_pushes_with_its_token(rig):
+    status, said = await rig.run(
+        "git clone -q -b feature/login https://github.com/acme/webapp w && cd w && "
+        "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m more && "
+        + HELPER
+        + " push -q origin HEAD:sm/x"
+    )
+    assert (status, said) == (0, "")
+    _, heads = await rig.run("git ls-remote https://github.com/acme/webapp refs/heads/sm/x")
+    assert heads.endswith("refs/heads/sm/x\n")
+    asked = rig.sandbox.git.state()["requests"]
+    assert {"repository": "acme/webapp", "what": "git-receive-pack", "service": "git-receive-pack", "user": "x-access-token", "status": 200} in asked  # fmt: skip
+    assert rig.sandbox.git.token not in str(asked)
+
+
+async def test_without_the_token_nothing_is_pushed(rig):
+    status, said = await rig.run(
+        "export GIT_TERMINAL_PROMPT=0; git clone -q https://github.com/acme/webapp w && cd w && git push origin HEAD:sm/x"
+    )
+    assert status == 128
+    assert "could not read Username" in said
+
+
+async def test_a_closed_host_is_out_of_reach_until_the_alias_opens_it(rig):
+    rig.sandbox.faults.set_scale(SCALE, 0.05)
+    assert await rig.post("git/firewall", {"open": False}) == 200
+    status, said = await rig.run("git ls-remote https://github.com/acme/webapp")
+    assert status == 128
+    assert "unable to access" in said
+    assert rig.sandbox.git.state()["requests"] == []
+    names = rig.sandbox.gate.names
+    await rig.sandbox.gate.table_changed(rig.sandbox.gate.table.union(names.lookup("github.com")))
+    status, said = await rig.run("git ls-remote https://github.com/acme/webapp HEAD")
+    assert (status, said.split()[1:]) == (0, ["HEAD"])
+
+
+async def test_the_firewall_takes_a_word_for_open_only(rig):
+    assert await rig.post("git/firewall", {"open": "no"}) == 400
+    assert rig.sandbox.git.open
+
+
+async def test_a_sandbox_may_begin_closed(tmp_path):
+    async with running(tmp_path, git_open=False) as rig:
+        rig.sandbox.faults.set_scale(SCALE, 0.05)
+        status, _ = await rig.run("git ls-remote https://github.com/acme/webapp")
+        assert status == 128
+
+
+async def test_a_fault_of_the_host_is_seen_by_git(rig):
+    rig.sandbox.faults.arm("git", "cut", match={"what": "info/refs"})
+    rig.sandbox.git.server.cut_after = 20
+    status, _ = await rig.run("git ls-remote https://github.com/acme/webapp")
+    assert status == 128
+    rig.sandbox.faults.arm("git", "hang", match={"repository": "acme/api"})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await rig.run("git ls-remote https://github.com/acme/api")
