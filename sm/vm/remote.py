@@ -20,6 +20,15 @@ MAX_COMMAND_BYTES: Final = 120_000
 MAX_PREAMBLE_BYTES: Final = 1024 * 1024
 """How much a login profile may print before our answer."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
+LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
+    "prepare": ("mirror",),
+    "fetch": ("mirror",),
+    "push": ("mirror",),
+    "candidate": ("mirror", "workspace"),
+    "inspect": ("mirror", "workspace"),
+    "diff": ("mirror", "workspace"),
+}
+"""Script → what it is built on, put between the prelude and itself in this order."""
 
 
 @functools.cache
@@ -34,7 +43,7 @@ def command(name: str, arguments: Sequence[str | int]) -> str:
     A login shell, because only there are `ANTHROPIC_API_KEY` and `XDG_RUNTIME_DIR` (OpenSSH, observed).
     Raises Refused when it would be longer than one argument may be.
     """
-    text = script("prelude") + script(name)
+    text = "".join(script(part) for part in ("prelude", *LIBRARIES.get(name, ()), name))
     words = [str(argument) for argument in arguments]
     if any("\0" in word for word in words):
         raise Refused("bad_argument", "A zero byte cannot be passed to a command on the VM.")

@@ -1,50 +1,12 @@
 # REPOS_BASE ORG REPO EPOCH RUNTIME IMAGE GIT_BASE_URL: the bare mirror, and the main clone that borrows its objects.
 # Git on the host touches the mirror only; the clone is made and read inside a container without a network.
-base=$1 org=$2 repo=$3 epoch=$4 RT=$5 image=$6 url=$7/$2/$3
-slug=github.com/$org/$repo
-m=$base/.mirrors/$slug.git w=$base/$slug part=$base/.parts/$slug made=$base/.made/$slug
-
-credentials=()
-if [ -n "$(printenv GH_TOKEN)" ]; then # by a helper that reads the environment: never in an argument or a file
-  credentials=(-c "credential.$7.helper=" -c "credential.$7.helper=!f() { test \"\$1\" = get && printf 'username=x-access-token\npassword=%s\n' \"\$GH_TOKEN\"; }; f")
-fi
-hg() { # MIRROR SECONDS ARGUMENT…
-  local dir=$1 seconds=$2
-  shift 2
-  timeout -k 10 "$seconds" env -C / GIT_TERMINAL_PROMPT=0 git -c safe.bareRepository=explicit -c core.hooksPath=/dev/null \
-    -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false -c protocol.ext.allow=never -c fetch.fsckObjects=true \
-    -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "${credentials[@]}" --git-dir="$dir" "$@" </dev/null 8>&-
-}
-masked() { local text=$1 token; token=$(printenv GH_TOKEN); [ -n "$token" ] && text=${text//"$token"/***}; printf '%s' "$text" | tail -c 600; }
-git_said() { # STATUS TEXT: a definite no, or an unknown that may be tried again
-  local text
-  text=$(masked "$2")
-  case $2 in
-    *'No space left'* | *'quota exceeded'*) refuse disk_full "The VM's disk is full: $text" ;;
-    *'epository not found'* | *'does not exist'* | *'not appear to be a git repository'* | *'returned error: 404'*)
-      refuse repository_missing "There is no repository $org/$repo, or it is private: $text" ;;
-    *'Could not resolve host'* | *'Failed to connect'* | *'Connection refused'* | *'onnection timed out'* | *'Network is unreachable'* | *'Connection reset'* | *'unable to connect'* | *'early EOF'* | *'RPC failed'* | *'too slow'* | *'Could not connect'* | *'SSL'*)
-      refuse network_unreachable "The VM does not reach ${url%%/"$org"/"$repo"}: $text" ;;
-    *'could not read Username'* | *'could not read Password'* | *'Authentication failed'* | *'ermission denied'* | *'returned error: 403'* | *'returned error: 401'*)
-      refuse no_access "The VM may not read $org/$repo (a private one needs GH_TOKEN in the VM user's login environment): $text" ;;
-  esac
-  (( $1 == 124 || $1 == 137 )) && refuse network_unreachable "Git on the VM gave up on $org/$repo after its time limit: $text"
-  refuse git_failed "Git on the VM failed for $org/$repo: $text"
-}
-box() { # ARGUMENT…: a container that sees the mirror and one folder, and no network
-  local code=0 id=$base/.parts/box.$$
-  rm -f -- "$id"
-  rt "$limit" run --rm --cidfile "$id" --network none "${user[@]}" --cap-drop=all --security-opt=no-new-privileges --pull=never \
-    --memory 4g --pids-limit 512 -e HOME=/tmp -e GIT_OPTIONAL_LOCKS=0 -v "$m:$m:ro" "$@" </dev/null || code=$?
-  (( code == 124 || code == 137 )) && [ -s "$id" ] && rt 40 rm -f "$(cat "$id")" >/dev/null 2>&1 # client gone is not container gone
-  rm -f -- "$id"
-  return "$code"
-}
+epoch=$4 RT=$5 image=$6
+paths "$1" "$2" "$3" "$7"
+w=$base/$slug part=$base/.parts/$slug made=$base/.made/$slug
 
 for path in "$m" "$w" "$part" "$made"; do folder "${path%/*}"; done
 hold "$m." "$epoch" 60
 trap 'rm -f -- "$part.err"' EXIT
-as_user
 
 fresh=1
 if [ -e "$w" ] || [ -L "$w" ]; then
@@ -70,8 +32,7 @@ if (( fresh )); then
   folder "$part"
   text=$(box -v "$part:/workspace" -w /workspace "$image" git clone -q --shared -- "$m" /workspace 2>&1) || {
     code=$?
-    case ${text,,} in *'no such image'* | *'image not known'* | *'unable to find image'*) refuse image_missing "The image $image is not on the VM: $RT build -t $image ." ;; esac
-    (( code == 125 || code == 126 || code == 127 )) && refuse container_failed "The container that makes the clone did not start: $(masked "$text")"
+    box_failed "$code" "$text" 'makes the clone'
     git_said "$code" "$text"
   }
   text=$(stat -c %i "$part" 2>&1 >"$made.part" && mv -f -- "$made.part" "$made" 2>&1) || refuse "$(no_room "$text")" "$made cannot be written on the VM: $text"
