@@ -1,11 +1,13 @@
-"""The command line: `sm serve`, `sm config`, `sm sandbox`."""
+"""The command line: `sm serve`, `sm config`, `sm parse`, `sm sandbox`."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
+from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import structlog
@@ -16,13 +18,19 @@ from sm.engine.service import EXIT_FATAL, EXIT_HELD
 from sm.engine.service import serve as run_service
 from sm.journal.errors import Held, JournalError
 from sm.journal.masking import Masker
+from sm.parse import known, parse
 from sm.settings import Settings, SettingsError, load
 from sm.web.secret import CallbackSecretError
 from sm.web.server import CannotListen
 
+EXIT_ANSWER = 1
 EXIT_USAGE = 2
 
-app = App(name="sm", help="Chat with Claude Code through Mattermost, with the network under human control.")
+app = App(
+    name="sm",
+    help="Chat with Claude Code through Mattermost, with the network under human control.",
+    version=lambda: version("session-manager"),
+)
 app.command("sm.sandbox.cli:app", name="sandbox")
 
 
@@ -69,6 +77,26 @@ def serve(
 def config() -> None:
     """Print the settings in force, secrets masked."""
     print(_settings().printed())
+
+
+@app.command(name="parse")
+def parse_line(
+    *line: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    bot: Annotated[str, Parameter(help="the bot's user name in Mattermost")] = "claude",
+) -> None:
+    """Print what the service would make of a LINE of the chat, as JSON; exit status 1 when that is an answer.
+
+    The mention in front may be left out. SM_PROJECTS, SM_DEFAULT_ORG and SM_GIT_BASE_URL count if they are set.
+    """
+    if not line:
+        _complain("Which line? For example: sm parse '@claude start org/repo --worktree'", EXIT_USAGE)
+    try:
+        read = parse(" ".join(line), bot=bot, known=known(os.environ))
+    except SettingsError as error:
+        _complain(str(error), EXIT_USAGE)
+    print(json.dumps(read, ensure_ascii=False))
+    if "answer" in read:
+        raise SystemExit(EXIT_ANSWER)
 
 
 def _log_to_stderr(masker: Masker) -> None:

@@ -209,6 +209,15 @@ def load(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+def load_some(environment: Mapping[str, str], *names: str) -> dict[str, Any]:
+    """The values of some variables, whatever the others are. Raises `SettingsError` as `load` does."""
+    texts = {name: environment.get(name, "").strip() or BY_NAME[name].default or "" for name in names}
+    values = {name: _reader(BY_NAME[name])(text) for name, text in texts.items()}
+    if problems := [_problem(name, found) for name, found in values.items() if isinstance(found, Unfit)]:
+        raise SettingsError(problems)
+    return values
+
+
 def _problem(name: str, unfit: Unfit) -> str:
     return f"{name} {unfit.what}: {unfit.mend or BY_NAME[name].mend}."
 
