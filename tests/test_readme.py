@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from sm.core.grammar import COMMANDS, Known
+from sm.parse import parse
 from sm.settings import VARIABLES
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
@@ -26,5 +29,21 @@ def test_the_readme_has_each_setting_with_its_default() -> None:
 
 
 def test_the_readme_names_every_command_of_the_chat() -> None:
-    for command in ("start org/repo", "stop", "status", "help"):
-        assert f"`@claude {command}`" in README
+    for command in COMMANDS:
+        assert f"`@claude {command}" in README
+
+
+def test_the_readme_names_every_form_of_start() -> None:
+    for form in (
+        "org/repo",
+        "org/repo@branch",
+        "org/repo --worktree",
+        "org/repo --worktree=feature",
+        "myproject",
+    ):
+        assert f"`@claude start {form}`" in README
+
+
+def test_the_readme_shows_what_sm_parse_prints() -> None:
+    line, printed = re.findall(r"^sm parse '(.*)'\n# (\{.*\})$", README, re.MULTILINE)[0]
+    assert json.loads(printed) == parse(line, bot="claude", known=Known())
