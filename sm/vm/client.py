@@ -29,7 +29,9 @@ from sm.vm.model import (
 from sm.vm.remote import MAX_ANSWER_BYTES, MAX_PREAMBLE_BYTES, Answer, command, read_answer, script
 from sm.vm.ssh import Pool
 from sm.vm.table import meaning_of
+from sm.vm.upstream import Upstream
 from sm.vm.watch import Watches
+from sm.vm.workspaces import Workspaces
 
 QUICK_S: Final = 60
 STEP_S: Final = 180
@@ -60,6 +62,8 @@ class Vm:
                 )
         self._pool = Pool.of(settings, accept_host_key)
         self._watches = Watches(self._pool)
+        self.workspaces = Workspaces(self._run, settings)
+        self.upstream = Upstream(self._run, settings)
 
     async def fetch_host_key(self) -> HostKey:
         """Connect only far enough to learn the key that the VM shows; authenticates nothing."""
@@ -217,7 +221,13 @@ class Vm:
         return f"{self._sessions}/{names.session(session_id)}"
 
     async def _run(
-        self, name: str, arguments: Sequence[str | int], limit_s: float, *, stdin: bytes = b""
+        self,
+        name: str,
+        arguments: Sequence[str | int],
+        limit_s: float,
+        *,
+        stdin: bytes = b"",
+        answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
         """Run one script to its end and read its answer."""
         line = command(name, arguments)
@@ -231,7 +241,7 @@ class Vm:
                 output = bytearray()
                 while chunk := await process.stdout.read(65536):
                     output += chunk
-                    if len(output) > MAX_PREAMBLE_BYTES + MAX_ANSWER_BYTES:
+                    if len(output) > MAX_PREAMBLE_BYTES + answer_bytes:
                         raise Unreachable(f"The VM printed too much around its answer to {name}.")
                 await process.wait_closed()
         except TimeoutError as error:

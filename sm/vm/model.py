@@ -140,3 +140,54 @@ class Ended:
 
     status: GenerationStatus
     err_tail: str
+
+
+@frozen(kw_only=True)
+class Inspected:
+    """What a workspace holds that is nowhere else.
+
+    `branch` is empty when HEAD is on none, `head` when there is no commit. `changed` are the first 20 of `changed_count`
+    changed paths, each behind git's two letters for it (`?? new.txt`). `unpushed` counts the commits of all branches that
+    no branch upstream had when the mirror was fetched (for a project: that no branch of its remotes has).
+    """
+
+    branch: str
+    head: str
+    changed: tuple[str, ...]
+    changed_count: int
+    unpushed: int
+
+
+@frozen(kw_only=True)
+class Diff:
+    """The change so far. `cut` when it goes on after `text`, which then ends with a whole line."""
+
+    text: str
+    cut: bool
+    files: int
+    insertions: int
+    deletions: int
+
+
+@frozen
+class Fetched:
+    """The mirror is up to date: `changed` branches and tags moved or are new; `detail` names the first of them."""
+
+    changed: int
+    detail: str
+
+
+@frozen(kw_only=True)
+class Candidate:
+    """What a push of exactly this commit to the branch `target` would bring.
+
+    `commits` are those that upstream has not; `stat` is git's own summary of the change, read from the mirror's objects, at
+    most 3000 characters; `workflows` whether it changes what the host runs by itself (`.github/workflows`).
+    """
+
+    commit: str
+    commits: int
+    stat: str
+    workflows: bool
+    new_branch: bool
+    target: str

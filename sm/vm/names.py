@@ -61,6 +61,27 @@ def branch(text: str) -> str:
     return text if _BRANCH.fullmatch(text) and text.isprintable() else ""
 
 
+def branch_name(text: str) -> str:
+    """A branch that git is to be given: by git's own rule (git check-ref-format), and no option. Raises Refused."""
+    parts = text.split("/")
+    if (
+        not branch(text)
+        or text.startswith("-")
+        or text.endswith(".")
+        or text == "@"
+        or ".." in text
+        or "@{" in text
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    ):
+        raise Refused("bad_branch", f"{text[:200]!r} is no name of a branch.")
+    return text
+
+
+def commit_id(text: str) -> str:
+    """A commit's whole id. Raises Refused."""
+    return _checked(_COMMIT, text, "bad_commit", "is no commit's id")
+
+
 def _checked(pattern: re.Pattern[str], text: str, code: str, what: str) -> str:
     if not pattern.fullmatch(text):
         raise Refused(code, f"{text[:200]!r} {what}.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from importlib import resources
-from typing import Final
+from typing import Final, Protocol
 
 import asyncssh
 from attrs import frozen
@@ -76,6 +76,22 @@ class Answer:
     def all(self, word: str) -> tuple[str, ...]:
         """The rest of each line that begins with this word."""
         return tuple(rest for name, rest in self.lines if name == word)
+
+
+class Run(Protocol):
+    """Runs one script to its end and reads its answer; raises what `read_answer` raises."""
+
+    def __call__(
+        self,
+        name: str,
+        arguments: Sequence[str | int],
+        limit_s: float,
+        *,
+        stdin: bytes = b"",
+        answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Awaitable[Answer]:
+        """`limit_s` bounds its time, `answer_bytes` its answer."""
+        ...
 
 
 def read_answer(output: bytes, what: str) -> Answer:
