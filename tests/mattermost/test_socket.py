@@ -107,6 +107,19 @@ async def test_a_server_that_forgot_the_stream_gives_a_new_one(
     assert await events.next() == "seen"
 
 
+async def test_a_number_that_never_comes_gives_a_new_stream_and_no_post_out_of_order(
+    events: Events, james: MattermostClient, peer: MattermostPeer
+) -> None:
+    await events.next()
+    peer.faults.arm("mattermost", "skip_event", match={"event": "posted"})
+    await say(james, peer, "skipped")
+    await say(james, peer, "behind it")
+    assert isinstance(await events.next(), Disconnected)
+    assert await events.next() == Connected(resumed=False)
+    await say(james, peer, "later")
+    assert await events.next() == "later"
+
+
 async def test_a_silent_server_is_left_for_a_new_connection(
     http: aiohttp.ClientSession, peer: MattermostPeer
 ) -> None:

@@ -16,12 +16,12 @@ from aiohttp import web
 from attrs import frozen
 
 from sm.sandbox.faults import Faults
-from sm.sandbox.mattermost.people import TEAM_NAME
 from sm.sandbox.mattermost.posts import Posts
-from sm.sandbox.mattermost.rest import ApiError, answer, logged_in, no_permission, path_id
-from sm.sandbox.mattermost.shapes import Json, as_object, find_action, normalized_props
-from sm.sandbox.mattermost.store import Post, Store, User, new_id
-from sm.sandbox.mattermost.websocket import PEER, Hub, go_json
+from sm.sandbox.mattermost.rest import ApiError, answer, body_object, logged_in, no_permission, path_id
+from sm.sandbox.mattermost.rows import Post, User, new_id
+from sm.sandbox.mattermost.shapes import Json, as_object, find_action, go_json, normalized_props
+from sm.sandbox.mattermost.store import Store
+from sm.sandbox.mattermost.websocket import PEER, Hub
 
 PRESS_S = 30.0
 MAX_ANSWER_BYTES = 1 << 20
@@ -77,7 +77,8 @@ class Actions:
             raise ApiError(404, "api.post.do_action.action_id.app_error", "Invalid action id.")
         integration = as_object(action["integration"])
         client_trigger_id, trigger_id = self._trigger(user)
-        body = self._body(user, post, action, trigger_id, as_object(integration.get("context")))
+        chosen = await body_object(request, "selected_option") if request.body_exists else {}
+        body = self._body(user, post, action, trigger_id, _context(action, integration, chosen))
         context: Json = {"user": user.username, "action": action_id, "post_id": post.id}
         deliveries = 0 if self.faults.hit(PEER, "press_not_delivered", **context) else 1
         deliveries += bool(deliveries) and self.faults.hit(PEER, "press_delivered_twice", **context)
@@ -101,13 +102,14 @@ class Actions:
 
     def _body(self, user: User, post: Post, action: Json, trigger_id: str, context: Json) -> Json:
         channel = self.store.channels[post.channel_id]
+        team = self.store.teams.get(channel.team_id)
         return {
             "user_id": user.id,
             "user_name": user.username,
             "channel_id": channel.id,
             "channel_name": channel.name,
             "team_id": channel.team_id,
-            "team_domain": TEAM_NAME if channel.team_id else "",
+            "team_domain": team.name if team is not None else "",
             "post_id": post.id,
             "trigger_id": trigger_id,
             "type": action.get("type", "button"),
@@ -128,6 +130,7 @@ class Actions:
         headers = {
             "User-Agent": "Mattermost-Bot/1.1",
             "Accept": "application/json",
+            "Accept-Encoding": "gzip",
             "Content-Type": "application/json",
         }
         try:
@@ -162,7 +165,16 @@ class Actions:
             "channel_id": post.channel_id,
             "team_id": "",
         }
-        self.hub.publish("ephemeral_message", {"post": go_json(self.store.post_json(remark))}, broadcast)
+        shown = self.store.post_json(remark) | {"parent_id": ""}
+        self.hub.publish("ephemeral_message", {"post": go_json(shown)}, broadcast)
+
+
+def _context(action: Json, integration: Json, chosen: Json) -> Json:
+    """What the integration gets beside who and where: as bound, and what was chosen from a menu."""
+    context = dict(as_object(integration.get("context")))
+    if action.get("type") == "select":
+        context["selected_option"] = str(chosen.get("selected_option") or "")
+    return context
 
 
 def _success(status: int, text: bytes) -> Json | None:

@@ -17,17 +17,21 @@ from aiohttp import web
 from sm.sandbox.control import Action, ActionError, Section
 from sm.sandbox.faults import Faults
 from sm.sandbox.mattermost.actions import Actions
+from sm.sandbox.mattermost.administration import Administration
 from sm.sandbox.mattermost.people import People
 from sm.sandbox.mattermost.posts import Posts
+from sm.sandbox.mattermost.reactions import Reactions
 from sm.sandbox.mattermost.rest import PREFIX, declare_faults, middleware
+from sm.sandbox.mattermost.rows import Channel, Post, User
 from sm.sandbox.mattermost.shapes import Json
-from sm.sandbox.mattermost.store import Channel, Post, Store, User
+from sm.sandbox.mattermost.store import Store
 from sm.sandbox.mattermost.uploads import Uploads
 from sm.sandbox.mattermost.websocket import Hub
 
 BOT = "claude"
 PEOPLE = ("james", "sarah")
 CHANNEL = "claude-project"
+TEAM = "sandbox"
 STATE_FILE = "mattermost.json"
 SAVE_EVERY_S = 0.1
 MAX_BODY_BYTES = 50 << 20
@@ -53,6 +57,8 @@ class MattermostPeer:
         self._people = People(self.store, self.hub, self._posts)
         self._actions = Actions(self.store, self.hub, self._posts, faults)
         self._uploads = Uploads(self.store)
+        self._reactions = Reactions(self.store, self.hub)
+        self._administration = Administration(self.store, self.hub, self._posts)
         self._runner: web.AppRunner | None = None
         self._saver: asyncio.Task[None] | None = None
 
@@ -82,8 +88,8 @@ class MattermostPeer:
 
     @property
     def team_id(self) -> str:
-        """The one team."""
-        return self.store.team_id
+        """The team that all are in from the start."""
+        return next(iter(self.store.teams))
 
     @property
     def channel_id(self) -> str:
@@ -103,7 +109,9 @@ class MattermostPeer:
         app = web.Application(
             client_max_size=MAX_BODY_BYTES, middlewares=[middleware(self.store, self.faults)]
         )
-        parts = (self._posts, self._uploads, self._actions, self._people)
+        parts = (
+            self._posts, self._reactions, self._uploads, self._actions, self._people, self._administration,
+        )  # fmt: skip
         routes = [route for part in parts for route in part.routes()]
         app.add_routes([_prefixed(route) for route in routes])
         app.router.add_get(f"{PREFIX}/websocket", self.hub.serve)
@@ -142,15 +150,21 @@ class MattermostPeer:
     def actions(self) -> Mapping[str, Action]:
         """What can be done to this peer beside faults.
 
-        `drop` {user?, forget?} cuts WebSockets, `mattermost/channel` {name, members?, type?} makes a channel,
-        `mattermost/join` and `mattermost/leave` {channel, user} by id or name, `mattermost/revoke` {user} ends
-        the user's tokens, `mattermost/token` {user} makes a new one.
+        `drop` {user?, forget?} cuts WebSockets, `mattermost/channel` {name, members?, type?, team?} makes a channel,
+        `mattermost/join` and `mattermost/leave` {channel, user} by id or name, `mattermost/archive` {channel,
+        archived?} archives one or takes that back, `mattermost/team` {name, members?} makes a team,
+        `mattermost/deactivate` and `mattermost/activate` {user}, `mattermost/revoke` {user} ends the user's tokens,
+        `mattermost/token` {user} makes a new one.
         """
         return {
             "drop": self._drop,
             "mattermost/channel": self._make_channel,
             "mattermost/join": self._join,
             "mattermost/leave": self._leave,
+            "mattermost/archive": self._archive,
+            "mattermost/team": self._make_team,
+            "mattermost/deactivate": self._deactivate,
+            "mattermost/activate": self._activate,
             "mattermost/revoke": self._revoke,
             "mattermost/token": self._new_token,
         }
@@ -181,6 +195,7 @@ class MattermostPeer:
                 "id": channel.id,
                 "name": channel.name,
                 "type": channel.type,
+                "archived": bool(channel.delete_at),
                 "members": [self.store.users[user_id].username for user_id in self.store.members[channel.id]],
             }
             for channel in self.store.channels.values()
@@ -196,17 +211,31 @@ class MattermostPeer:
 
     async def _make_channel(self, body: dict[str, object]) -> object:
         name = str(body.get("name") or "")
-        if not name or self.store.channel_named(name) is not None:
+        team = self.store.team_named(str(body.get("team") or TEAM))
+        if team is None:
+            raise ActionError(f"No team {body.get('team')!r}.")
+        if not name or self.store.channel_named(name, team.id) is not None:
             raise ActionError(f"The channel {name!r} cannot be made: give a name that is not taken.")
-        given = body.get("members", [BOT, *PEOPLE])
-        names = cast("list[object]", given) if isinstance(given, list) else []
-        members = [self._named_user(item) for item in names]
-        if not members:
-            raise ActionError("members is a list of user names, the first of whom makes the channel.")
-        channel = self.store.add_channel(name, str(body.get("type") or "O"), members[0].id, name)
+        members = self._named_users(body)
+        kind = str(body.get("type") or "O")
+        channel = self.store.add_channel(name, kind, members[0].id, name, team_id=team.id)
         for member in members[1:]:
             self._people.join(channel, member, members[0])
         return {"id": channel.id}
+
+    async def _make_team(self, body: dict[str, object]) -> object:
+        name = str(body.get("name") or "")
+        if not name or self.store.team_named(name) is not None:
+            raise ActionError(f"The team {name!r} cannot be made: give a name that is not taken.")
+        team = self.store.add_team(name, [user.id for user in self._named_users(body)])
+        return {"id": team.id}
+
+    def _named_users(self, body: dict[str, object]) -> list[User]:
+        given = body.get("members", [BOT, *PEOPLE])
+        names = cast("list[object]", given) if isinstance(given, list) else []
+        if not names:
+            raise ActionError("members is a list of user names, the first of whom makes what is made.")
+        return [self._named_user(item) for item in names]
 
     async def _join(self, body: dict[str, object]) -> object:
         user = self._named_user(body.get("user"))
@@ -216,6 +245,21 @@ class MattermostPeer:
     async def _leave(self, body: dict[str, object]) -> object:
         user = self._named_user(body.get("user"))
         self._people.leave(self._channel(str(body.get("channel"))), user, self._user(PEOPLE[0]))
+        return None
+
+    async def _archive(self, body: dict[str, object]) -> object:
+        channel = self._channel(str(body.get("channel")))
+        self._administration.archive(
+            channel, self._user(PEOPLE[0]), archived=bool(body.get("archived", True))
+        )
+        return None
+
+    async def _deactivate(self, body: dict[str, object]) -> object:
+        self._administration.activate(self._named_user(body.get("user")), active=False)
+        return None
+
+    async def _activate(self, body: dict[str, object]) -> object:
+        self._administration.activate(self._named_user(body.get("user")), active=True)
         return None
 
     async def _revoke(self, body: dict[str, object]) -> object:
@@ -233,7 +277,8 @@ class MattermostPeer:
     def _people_the_team(self) -> None:
         bot = self.store.add_user(BOT, is_bot=True)
         people = [self.store.add_user(name) for name in PEOPLE]
-        channel = self.store.add_channel(CHANNEL, "O", people[0].id, CHANNEL)
+        team = self.store.add_team(TEAM, [bot.id, *(person.id for person in people)])
+        channel = self.store.add_channel(CHANNEL, "O", people[0].id, CHANNEL, team_id=team.id)
         self.store.members[channel.id] = [bot.id, *(person.id for person in people)]
 
     def _user(self, username: str) -> User:

@@ -1,4 +1,4 @@
-"""Users, the team, channels and who is in them, as the sandbox's Mattermost answers about them over REST."""
+"""Users, teams, channels and who is in them, as the sandbox's Mattermost answers about them over REST."""
 
 from __future__ import annotations
 
@@ -21,15 +21,19 @@ from sm.sandbox.mattermost.rest import (
     path_id,
     user_in_path,
 )
+from sm.sandbox.mattermost.rows import Channel, User
 from sm.sandbox.mattermost.shapes import Json
-from sm.sandbox.mattermost.store import Channel, Store, User
+from sm.sandbox.mattermost.store import Store
 from sm.sandbox.mattermost.websocket import Hub, to_channel, to_user
 
-TEAM_NAME = "sandbox"
+VERSIONS = (
+    "AndroidLatestVersion", "AndroidMinVersion", "DesktopLatestVersion", "DesktopMinVersion", "IosLatestVersion",
+    "IosMinVersion",
+)  # fmt: skip
 
 
 class People:
-    """The REST calls about users, the team and channels."""
+    """The REST calls about users, teams and channels."""
 
     def __init__(self, store: Store, hub: Hub, posts: Posts) -> None:
         self.store = store
@@ -62,7 +66,7 @@ class People:
     # --- users ---------------------------------------------------------------------------------------------
 
     async def _ping(self, _request: web.Request) -> web.Response:
-        return ok()
+        return answer({**dict.fromkeys(VERSIONS, ""), "status": "OK"})
 
     async def _user(self, request: web.Request) -> web.Response:
         asking = logged_in(request, self.store)
@@ -93,36 +97,28 @@ class People:
         return ok()
 
     async def _teams(self, request: web.Request) -> web.Response:
-        self._itself(request)
-        team: Json = {
-            "id": self.store.team_id,
-            "create_at": 0,
-            "update_at": 0,
-            "delete_at": 0,
-            "display_name": TEAM_NAME.capitalize(),
-            "name": TEAM_NAME,
-            "description": "",
-            "email": "",
-            "type": "O",
-            "company_name": "",
-            "allowed_domains": "",
-            "allow_open_invite": False,
-            "scheme_id": None,
-            "group_constrained": None,
-            "policy_id": None,
-        }
-        return answer([team])
+        return answer([team.to_json() for team in self.store.teams_of(self._itself(request).id)])
 
     async def _channels(self, request: web.Request) -> web.Response:
+        """The live channels that the user is in, by their names; a team's list holds the direct ones, too."""
         user = self._itself(request)
-        mine = [c for c in self.store.channels.values() if self.store.is_member(c.id, user.id)]
+        team_id = request.match_info.get("team_id", "")
+        mine = [
+            channel
+            for channel in self.store.channels.values()
+            if self.store.is_member(channel.id, user.id)
+            and not channel.delete_at
+            and (not team_id or channel.team_id in (team_id, ""))
+        ]
+        mine.sort(key=lambda channel: channel.display_name)
         return answer([self.store.channel_json(channel) for channel in mine])
 
     def _itself(self, request: web.Request) -> User:
         asking = logged_in(request, self.store)
         if user_in_path(request, self.store, asking) != asking:
             raise no_permission()
-        if request.match_info.get("team_id", self.store.team_id) != self.store.team_id:
+        team_id = request.match_info.get("team_id")
+        if team_id is not None and team_id not in {team.id for team in self.store.teams_of(asking.id)}:
             raise no_permission()
         return asking
 
@@ -138,8 +134,11 @@ class People:
 
     async def _channel_by_name(self, request: web.Request) -> web.Response:
         asking = logged_in(request, self.store)
-        channel = self.store.channel_named(request.match_info["name"])
-        if channel is None or request.match_info.get("team", TEAM_NAME) != TEAM_NAME:
+        path = request.match_info
+        by_name = self.store.team_named(path["team"]) if "team" in path else None
+        team_id = by_name.id if by_name is not None else path.get("team_id", "none")
+        channel = self.store.channel_named(path["name"], team_id)
+        if channel is None:
             raise ApiError(404, "app.channel.get_by_name.missing.app_error", "Channel does not exist.")
         return answer(self.store.channel_json(self._visible(channel, asking)))
 
@@ -155,22 +154,18 @@ class People:
         display_name = str(body.get("display_name") or name)
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{1,63}", name) or kind not in ("O", "P"):
             raise invalid_body("channel")
-        if body.get("team_id") != self.store.team_id:
+        team_id = str(body.get("team_id"))
+        if team_id not in {team.id for team in self.store.teams_of(user.id)}:
             raise no_permission()
-        if self.store.channel_named(name) is not None:
+        if self.store.channel_named(name, team_id) is not None:
             text = "A channel with that name already exists on the same team."
             raise ApiError(400, "store.sql_channel.save_channel.exists.app_error", text)
-        channel = self.make_channel(user, name, kind, display_name)
-        return answer(self.store.channel_json(channel), 201)
-
-    def make_channel(self, user: User, name: str, kind: str, display_name: str) -> Channel:
-        """A new channel with its creator in it, and the remark about that."""
-        channel = self.store.add_channel(name, kind, user.id, display_name)
-        data: Json = {"channel_id": channel.id, "team_id": channel.team_id}
-        self.hub.publish("channel_created", data, to_user(user.id))
+        channel = self.store.add_channel(name, kind, user.id, display_name, team_id=team_id)
         text = f"{user.username} joined the channel."
         self.posts.system_post(user, channel.id, "system_join_channel", text, {"username": user.username})
-        return channel
+        data: Json = {"channel_id": channel.id, "team_id": channel.team_id}
+        self.hub.publish("channel_created", data, to_user(user.id))
+        return answer(channel.to_json([]), 201)  # as it was before anybody had joined it
 
     async def _direct_channel(self, request: web.Request) -> web.Response:
         asking = logged_in(request, self.store)
@@ -250,7 +245,7 @@ class People:
         to_the_removed: Json = {"channel_id": channel.id, "remover_id": by.id}
         self.hub.publish("user_removed", to_the_removed, to_user(user.id))
         props: Json = {"removedUserId": user.id, "removedUsername": user.username}
-        text = f"{user.username} was removed from the channel."
+        text = f"@{user.username} removed from the channel."
         self.posts.system_post(by, channel.id, "system_remove_from_channel", text, props)
 
 
@@ -268,8 +263,10 @@ def _member_json(channel: Channel, user_id: str) -> Json:
             "msg_count_root": 0,
             "notify_props": {
                 "desktop": "default",
+                "email": "default",
                 "ignore_channel_mentions": "default",
                 "mark_unread": "all",
+                "push": "default",
             },
             "last_update_at": channel.create_at,
             "scheme_guest": False,

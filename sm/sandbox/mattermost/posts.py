@@ -1,4 +1,4 @@
-"""Posts of the sandbox's Mattermost: writing, changing, deleting, reading them back, and reactions.
+"""Posts of the sandbox's Mattermost: writing, changing, deleting, and reading them back.
 
 As observed with Mattermost 5.37: a `pending_post_id` is remembered for 30 s and no longer, the `posted` event goes
 out before the POST is answered, an edit can kill a card's buttons, `since` misses the newest of many posts.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
+from collections.abc import Mapping
 from typing import cast
 
-import attrs
 from aiohttp import web
 
 from sm.sandbox.faults import Faults
@@ -29,11 +28,12 @@ from sm.sandbox.mattermost.rest import (
     no_permission,
     ok,
     path_id,
-    user_in_path,
+    readable_post,
 )
-from sm.sandbox.mattermost.shapes import Json, as_object, normalized_props
-from sm.sandbox.mattermost.store import Post, Reaction, Store, User, new_id
-from sm.sandbox.mattermost.websocket import PEER, Hub, go_json, to_channel
+from sm.sandbox.mattermost.rows import Post, User, new_id
+from sm.sandbox.mattermost.shapes import Json, as_object, go_json, normalized_props
+from sm.sandbox.mattermost.store import Store
+from sm.sandbox.mattermost.websocket import PEER, Hub, to_channel, to_user
 
 DEDUPLICATION_S = 30.0
 MAX_MESSAGE_CHARACTERS = 16383
@@ -62,9 +62,6 @@ class Posts:
             web.put("/posts/{post_id}/patch", self._patch),
             web.delete("/posts/{post_id}", self._delete),
             web.get("/posts/{post_id}/thread", self._thread),
-            web.get("/posts/{post_id}/reactions", self._list_reactions),
-            web.post("/reactions", self._react),
-            web.delete("/users/{user_id}/posts/{post_id}/reactions/{emoji}", self._unreact),
             web.get("/channels/{channel_id}/posts", self._page),
         ]
 
@@ -76,9 +73,13 @@ class Posts:
         channel_id = str(body.get("channel_id"))
         if not self.store.is_member(channel_id, user.id):
             raise no_permission()
+        if self.store.channels[channel_id].delete_at:
+            text = "Can not post to deleted channel."
+            raise ApiError(400, "api.post.create_post.can_not_post_to_deleted.error", text)
         pending = str(body.get("pending_post_id") or "")
         known = self._seen(pending)
         if known is not None:
+            self._viewed(user, channel_id)
             return answer(self.store.post_json(known), 201)
         try:
             if self.faults.hit(PEER, "slow_save", user=user.username, message=body.get("message")):
@@ -96,8 +97,17 @@ class Posts:
             asyncio.get_running_loop().call_later(late_s, self.announce, post, shown, context)
         else:
             self.announce(post, shown, context)
+            if not {"from_bot", "from_webhook"} & set(post.props):
+                self._viewed(user, channel_id)
             await self.hub.flush()
         return answer(shown, 201)
+
+    def _viewed(self, user: User, channel_id: str) -> None:
+        """Who posts has seen the channel, and all of the user's clients are told.
+
+        Not so for bots, except that a request answered with its earlier post doesn't know of one.
+        """
+        self.hub.publish("channel_viewed", {"channel_id": channel_id}, to_user(user.id))
 
     def _seen(self, pending: str) -> Post | None:
         """The post that this pending id already made; remembers the id when it is new.
@@ -152,9 +162,7 @@ class Posts:
     def announce(self, post: Post, shown: Json, context: Json | None = None) -> None:
         """Tell the channel of a new post."""
         channel = self.store.channels[post.channel_id]
-        author = (
-            "System" if post.type.startswith("system_") else f"@{self.store.users[post.user_id].username}"
-        )
+        author = self._sender(post)
         data: Json = {
             "channel_display_name": channel.display_name or author,
             "channel_name": channel.name,
@@ -169,6 +177,15 @@ class Posts:
         if mentions:
             data["mentions"] = go_json(mentions)
         self.hub.posted(data, channel.id, **(context or {}))
+
+    def _sender(self, post: Post) -> str:
+        """Whom the event names as the sender: anybody may write the props that put another name there."""
+        if post.type.startswith("system_"):
+            return "System"
+        claimed = post.props.get("override_username")
+        if claimed and post.props.get("from_webhook") == "true":
+            return str(claimed)
+        return f"@{self.store.users[post.user_id].username}"
 
     def _kinds_of_files(self, post: Post) -> Json:
         """What a `posted` event says of the post's files beside the post itself."""
@@ -226,27 +243,22 @@ class Posts:
         post = self.store.live_post(path_id(request, "post_id"))
         if post is None or post.user_id != user.id or not self.store.is_member(post.channel_id, user.id):
             raise no_permission()
+        if self.store.channels[post.channel_id].delete_at:
+            text = "Can not update a post in a deleted channel."
+            raise ApiError(400, "api.post.patch_post.can_not_update_post_in_deleted.error", text)
         return post
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def _readable(self, request: web.Request) -> Post:
-        user = logged_in(request, self.store)
-        post = self.store.live_post(path_id(request, "post_id"))
-        if post is None:
-            raise ApiError(404, "app.post.get.app_error", "Unable to get the post.")
-        if not self.store.is_member(post.channel_id, user.id):
-            raise no_permission()
-        return post
-
     async def _get(self, request: web.Request) -> web.Response:
-        return answer(self.store.post_json(self._readable(request)))
+        return answer(self.store.post_json(readable_post(request, self.store)))
 
     async def _thread(self, request: web.Request) -> web.Response:
-        post = self._readable(request)
+        """The post asked for, and then every post of its thread, itself once more: twice in `order`, once in `posts`."""
+        post = readable_post(request, self.store)
         root_id = post.root_id or post.id
         found = [p for p in self.store.live(post.channel_id) if root_id in (p.id, p.root_id)]
-        return answer(self._listed(found[::-1], found))
+        return answer(self._listed([post, *found]))
 
     async def _page(self, request: web.Request) -> web.Response:
         user = logged_in(request, self.store)
@@ -254,21 +266,23 @@ class Posts:
         query = request.query
         since = _number(request, "since", 0)
         if since:
-            return answer(self._listed(self.store.since(channel.id, since), []))
+            return answer(self._listed(self.store.since(channel.id, since)))
         size = min(_number(request, "per_page", DEFAULT_PAGE) or DEFAULT_PAGE, MAX_PAGE)
-        offset = _number(request, "page", 0) * size
+        number = _number(request, "page", 0)
+        shown = slice(number * size, (number + 1) * size)
         live = self.store.live(channel.id)
         if query.get("after"):
             anchor_at = self._anchor(request, "after")
-            newer = [post for post in live if anchor_at is not None and post.create_at > anchor_at]
-            page = newer[offset : offset + size][::-1]
+            page = [post for post in live if anchor_at is not None and post.create_at > anchor_at][shown][
+                ::-1
+            ]
         elif query.get("before"):
             anchor_at = self._anchor(request, "before")
             older = [post for post in live if anchor_at is not None and post.create_at < anchor_at]
-            page = older[::-1][offset : offset + size]
+            page = older[::-1][shown]
         else:
-            page = live[::-1][offset : offset + size]
-        return answer(self._listed(page, live))
+            page = live[::-1][shown]
+        return answer(self._listed(page) | _neighbours(page, live, query, number, size))
 
     def _anchor(self, request: web.Request, name: str) -> int | None:
         """When the anchor was written, deleted or not; None when there is no such post, which pages to nothing."""
@@ -278,61 +292,35 @@ class Posts:
         post = self.store.rows.get(post_id)
         return post.create_at if post is not None else None
 
-    def _listed(self, page: list[Post], live: list[Post]) -> Json:
+    def _listed(self, page: list[Post]) -> Json:
         """A list of posts, newest first; roots of its replies come along in `posts`, but not in `order`."""
         shown = {post.id: self.store.post_json(post) for post in page}
         for post in page:
             root = self.store.live_post(post.root_id)
             if root is not None:
                 shown.setdefault(root.id, self.store.post_json(root))
-        newer = [post.id for post in live if page and post.create_at > page[0].create_at]
-        older = [post.id for post in live if page and post.create_at < page[-1].create_at]
+        order = [post.id for post in page]
+        return {"order": order, "posts": shown, "next_post_id": "", "prev_post_id": ""}
+
+
+def _neighbours(page: list[Post], live: list[Post], query: Mapping[str, str], number: int, size: int) -> Json:
+    """Which posts come next and before, as the server's own clients use it to page on.
+
+    On the first page that is the anchor itself, be it deleted; a page that is not full has nothing behind it.
+    """
+    after, before = query.get("after", ""), query.get("before", "")
+    newer = [post.id for post in live if page and post.create_at > page[0].create_at]
+    older = [post.id for post in live if page and post.create_at < page[-1].create_at]
+    following = newer[0] if newer else ""
+    previous = older[-1] if older else ""
+    full = len(page) >= size
+    if after:
         return {
-            "order": [post.id for post in page],
-            "posts": shown,
-            "next_post_id": newer[0] if newer else "",
-            "prev_post_id": older[-1] if older else "",
+            "next_post_id": following if full else "",
+            "prev_post_id": previous if number else after,
         }
-
-    # --- reactions -----------------------------------------------------------------------------------------
-
-    async def _react(self, request: web.Request) -> web.Response:
-        user = logged_in(request, self.store)
-        body = await body_object(request, "reaction")
-        emoji = str(body.get("emoji_name"))
-        if body.get("user_id") != user.id or not re.fullmatch(r"[a-z0-9_+-]{1,64}", emoji):
-            raise invalid_body("reaction")
-        post = self.store.live_post(str(body.get("post_id")))
-        if post is None or not self.store.is_member(post.channel_id, user.id):
-            raise no_permission()
-        reaction = Reaction(user.id, post.id, emoji, self.store.now_ms())
-        if not any(
-            attrs.evolve(r, create_at=0) == attrs.evolve(reaction, create_at=0) for r in self._on(post)
-        ):
-            self.store.reactions.append(reaction)
-            self._tell("reaction_added", reaction, post)
-        return answer(reaction.to_json())
-
-    async def _unreact(self, request: web.Request) -> web.Response:
-        asking = logged_in(request, self.store)
-        user = user_in_path(request, self.store, asking)
-        post = self._readable(request)
-        if user != asking:
-            raise no_permission()
-        for reaction in self._on(post):
-            if (reaction.user_id, reaction.emoji_name) == (user.id, request.match_info["emoji"]):
-                self.store.reactions.remove(reaction)
-                self._tell("reaction_removed", reaction, post)
-        return ok()
-
-    async def _list_reactions(self, request: web.Request) -> web.Response:
-        return answer([reaction.to_json() for reaction in self._on(self._readable(request))])
-
-    def _on(self, post: Post) -> list[Reaction]:
-        return [reaction for reaction in self.store.reactions if reaction.post_id == post.id]
-
-    def _tell(self, event: str, reaction: Reaction, post: Post) -> None:
-        self.hub.publish(event, {"reaction": go_json(reaction.to_json())}, to_channel(post.channel_id))
+    first = before or ""
+    return {"next_post_id": following if number else first, "prev_post_id": previous if full else ""}
 
 
 def _text(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import cast
 
@@ -10,13 +11,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from sm.sandbox.faults import Faults
-from sm.sandbox.mattermost.shapes import Json, as_object
-from sm.sandbox.mattermost.store import Channel, Store, User, new_id
-from sm.sandbox.mattermost.websocket import PEER, SERVER_VERSION, bearer, go_json
+from sm.sandbox.mattermost.rows import Channel, Post, User, new_id
+from sm.sandbox.mattermost.shapes import Json, as_object, go_json
+from sm.sandbox.mattermost.store import Store
+from sm.sandbox.mattermost.websocket import PEER, SERVER_VERSION, bearer
 
 SLOW_S = 5.0
 LATE_S = 0.2
 SAVE_S = 1.0
+LATE_COMMIT_S = 1.0
 PREFIX = "/api/v4"
 _BOT = {"user": "claude"}
 
@@ -63,6 +66,11 @@ def declare_faults(faults: Faults) -> None:
         ("lost_reply", "what was asked is done, then the connection is cut before the answer"),
         ("slow", "the request waits 5 s (mattermost.slow) before anything happens"),
         ("server_error", "500, and nothing happened"),
+        ("proxy_error", "502 and a page of HTML by a proxy in between; nothing happened"),
+        (
+            "late_commit",
+            "504 and a page of HTML by a proxy in between; what was asked is done 1 s (mattermost.late_commit) later",
+        ),
         ("late_server_error", "500, but what was asked is done"),
         ("rate_limited", "429 as text/plain with Retry-After; nothing happened"),
         ("unauthorized", "401, as after the token was revoked"),
@@ -72,6 +80,7 @@ def declare_faults(faults: Faults) -> None:
         ),
         ("drop_websocket", "the WebSocket is cut instead of delivering this event; it can be resumed"),
         ("silent_websocket", "the WebSocket stays open and brings nothing more, not even a pong"),
+        ("skip_event", "the event's number is used up, and the WebSocket never brings it"),
     ):
         faults.declare(PEER, name, description, _BOT)
     for name, description in (
@@ -93,6 +102,7 @@ def declare_faults(faults: Faults) -> None:
         ("save", "1 s of the fault slow_save"),
         ("late", "0.2 s of the fault late_posted"),
         ("held_back", "1 s of the fault reorder_posted"),
+        ("late_commit", "1 s of the fault late_commit"),
         ("resume", "5 min in which a lost WebSocket can be resumed"),
         ("websocket", "5 s to authenticate, 60 s between pings, 100 s until a silent client is cut"),
     ):
@@ -101,6 +111,7 @@ def declare_faults(faults: Faults) -> None:
 
 def middleware(store: Store, faults: Faults) -> Middleware:
     """What surrounds every request: its id, its faults, and who asks."""
+    late: set[asyncio.Task[None]] = set()
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -108,6 +119,10 @@ def middleware(store: Store, faults: Faults) -> Middleware:
         try:
             context = await _context(request, store)
             early = await _strike_before(request, faults, context)
+            if early is None and faults.hit(PEER, "late_commit", **context):
+                early = await _later(
+                    request, handler, LATE_COMMIT_S * faults.scale("mattermost.late_commit"), late
+                )
             response: web.StreamResponse = early or await handler(request)
         except (ApiError, web.HTTPException) as error:
             return error_response(_as_api_error(error, request), request_id)
@@ -118,7 +133,7 @@ def middleware(store: Store, faults: Faults) -> Middleware:
                 return error_response(
                     ApiError(500, "api.sandbox.app_error", "Something went wrong."), request_id
                 )
-        if not response.prepared:
+        if early is None and not response.prepared:
             response.headers["X-Request-Id"] = request_id
             response.headers["X-Version-Id"] = SERVER_VERSION
         return response
@@ -128,11 +143,11 @@ def middleware(store: Store, faults: Faults) -> Middleware:
 
 async def _context(request: web.Request, store: Store) -> Json:
     """What a fault can be matched against: method, path, the user's name, and the message of a post."""
-    user_id = store.tokens.get(bearer(request))
+    user = store.user_of(bearer(request))
     context: Json = {
         "method": request.method,
         "path": request.path,
-        "user": store.users[user_id].username if user_id else "",
+        "user": user.username if user is not None else "",
         "message": "",
     }
     if request.content_type == "application/json" and request.can_read_body:
@@ -153,11 +168,40 @@ async def _strike_before(request: web.Request, faults: Faults, context: Json) ->
             "X-RateLimit-Reset": "1",
         }
         return web.Response(status=429, text="limit exceeded\n", content_type="text/plain", headers=headers)
+    if faults.hit(PEER, "proxy_error", **context):
+        return proxy_page(502, "Bad Gateway")
     if faults.hit(PEER, "server_error", **context):
         raise ApiError(500, "api.sandbox.app_error", "Something went wrong.")
     if faults.hit(PEER, "unauthorized", **context):
         raise not_logged_in()
     return None
+
+
+async def _later(
+    request: web.Request, handler: Handler, seconds: float, late: set[asyncio.Task[None]]
+) -> web.Response:
+    """Give the client a proxy's refusal now, and do what it asked afterwards."""
+    await request.read()
+
+    async def commit() -> None:
+        await asyncio.sleep(seconds)
+        with contextlib.suppress(ApiError, web.HTTPException):
+            await handler(request)
+
+    task = asyncio.create_task(commit(), name="mattermost late commit")
+    late.add(task)
+    task.add_done_callback(late.discard)
+    return proxy_page(504, "Gateway Time-out")
+
+
+def proxy_page(status: int, reason: str) -> web.Response:
+    """What a proxy in front of the server says in its own words."""
+    title = f"{status} {reason}"
+    page = (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
+        "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+    )
+    return web.Response(text=page, status=status, content_type="text/html", headers={"Server": "nginx"})
 
 
 def hang_up(request: web.Request) -> web.Response:
@@ -168,7 +212,7 @@ def hang_up(request: web.Request) -> web.Response:
 
 
 def error_response(error: ApiError, request_id: str) -> web.Response:
-    """The error's JSON; a path that the API doesn't know is said as text/plain."""
+    """The error's JSON; a path that the API doesn't know is said as text/plain, and without the request's id."""
     body: Json = {
         "id": error.error_id,
         "message": str(error),
@@ -176,16 +220,12 @@ def error_response(error: ApiError, request_id: str) -> web.Response:
         "request_id": request_id,
         "status_code": error.status,
     }
-    content_type = "application/json"
     if error.error_id == "api.context.404.app_error":
         del body["request_id"]
-        content_type = "text/plain"
-    return web.Response(
-        text=go_json(body),
-        status=error.status,
-        content_type=content_type,
-        headers={"X-Request-Id": request_id, "X-Version-Id": SERVER_VERSION},
-    )
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        return web.Response(body=go_json(body).encode(), status=error.status, headers=headers)
+    headers = {"Content-Type": "application/json", "X-Request-Id": request_id, "X-Version-Id": SERVER_VERSION}
+    return web.Response(body=go_json(body).encode(), status=error.status, headers=headers)
 
 
 def _as_api_error(error: ApiError | web.HTTPException, request: web.Request) -> ApiError:
@@ -202,8 +242,9 @@ def _as_api_error(error: ApiError | web.HTTPException, request: web.Request) -> 
 
 
 def answer(value: object, status: int = 200) -> web.Response:
-    """A JSON answer."""
-    return web.Response(text=go_json(value), status=status, content_type="application/json")
+    """A JSON answer; the server names no charset."""
+    headers = {"Content-Type": "application/json"}
+    return web.Response(body=go_json(value).encode(), status=status, headers=headers)
 
 
 def ok() -> web.Response:
@@ -213,10 +254,10 @@ def ok() -> web.Response:
 
 def logged_in(request: web.Request, store: Store) -> User:
     """Who asks. Raises 401."""
-    user_id = store.tokens.get(bearer(request))
-    if user_id is None:
+    user = store.user_of(bearer(request))
+    if user is None:
         raise not_logged_in()
-    return store.users[user_id]
+    return user
 
 
 def user_in_path(request: web.Request, store: Store, asking: User) -> User:
@@ -228,6 +269,17 @@ def user_in_path(request: web.Request, store: Store, asking: User) -> User:
     if user is None:
         raise ApiError(404, "app.user.missing_account.const", "Unable to find the user.")
     return user
+
+
+def readable_post(request: web.Request, store: Store) -> Post:
+    """The live post that `{post_id}` names, for a member of its channel. Raises 401, 403, 404."""
+    user = logged_in(request, store)
+    post = store.live_post(path_id(request, "post_id"))
+    if post is None:
+        raise ApiError(404, "app.post.get.app_error", "Unable to get the post.")
+    if not store.is_member(post.channel_id, user.id):
+        raise no_permission()
+    return post
 
 
 def channel_in_path(request: web.Request, store: Store, asking: User) -> Channel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from typing import cast
@@ -86,3 +87,9 @@ def _without_integrations(attachment: Json) -> Json:
         for action in objects(attachment["actions"])
     ]
     return attachment | {"actions": actions}
+
+
+def go_json(value: object) -> str:
+    """JSON as the server's language writes it: compact, UTF-8, and `<`, `>`, `&` escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,4 +1,4 @@
-"""What the sandbox's Mattermost knows: users, one team, channels, the rows of the posts table, reactions.
+"""What the sandbox's Mattermost knows: users, teams, channels, the rows of the posts table, reactions, files.
 
 Shapes and semantics are those of Mattermost 5.37, observed. Times are milliseconds since the epoch.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar, cast
 
 import attrs
-from attrs import define, field, frozen
+from attrs import define, field
 
 from sm.sandbox.mattermost.files import File
+from sm.sandbox.mattermost.rows import Channel, Post, Reaction, Team, User, new_id
 from sm.sandbox.mattermost.shapes import Json, visible_props
 
 SINCE_LIMIT = 1000
-ALPHABET = "ybndrfg8ejkmcpqxot1uwisza345h769"
 EVERYBODY = frozenset({"channel", "all", "here"})
 _FENCE = re.compile(r"^[ ]{0,3}(```+|~~~+).*?(?:^[ ]{0,3}\1[ ]*$|\Z)", re.MULTILINE | re.DOTALL)
 _INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
@@ -29,102 +28,15 @@ _AT_NAME = re.compile(r"(?<![\w@.-])@([a-z0-9._-]+)", re.IGNORECASE)
 T = TypeVar("T")
 
 
-def new_id() -> str:
-    """A fresh id: 26 characters of Mattermost's base 32."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(26))
-
-
-@frozen
-class User:
-    """An account; `is_bot` decides about `from_bot` and what is allowed."""
-
-    id: str
-    username: str
-    is_bot: bool
-    create_at: int
-
-    def to_json(self, *, own: bool = False) -> Json:
-        """As `GET /users/{id}` shows it; `own` adds what only the user sees of itself."""
-        shown: Json = {
-            "id": self.id,
-            "create_at": self.create_at,
-            "update_at": self.create_at,
-            "delete_at": 0,
-            "username": self.username,
-            "auth_data": "",
-            "auth_service": "",
-            "email": f"{self.username}@localhost",
-            "nickname": "",
-            "first_name": self.username.capitalize() if self.is_bot else "",
-            "last_name": "",
-            "position": "",
-            "roles": "system_user" if self.is_bot else "system_user system_user_access_token",
-            "locale": "en",
-            "timezone": {"automaticTimezone": "", "manualTimezone": "", "useAutomaticTimezone": "true"},
-            "disable_welcome_email": False,
-        }
-        if own:
-            shown["notify_props"] = {"channel": "true", "comments": "never", "mention_keys": ""}
-            shown["last_password_update"] = self.create_at
-        if self.is_bot:
-            shown |= {"is_bot": True, "bot_description": "The sandbox's bot"}
-        return shown
-
-
-@frozen
-class Channel:
-    """A channel of `type` O (public), P (private) or D (two people, with no team)."""
-
-    id: str
-    team_id: str
-    type: str
-    name: str
-    display_name: str
-    creator_id: str
-    create_at: int
-
-
-@frozen
-class Post:
-    """One row of the posts table. A row with `original_id` is an older revision of that post."""
-
-    id: str
-    create_at: int
-    update_at: int
-    user_id: str
-    channel_id: str
-    message: str
-    root_id: str = ""
-    type: str = ""
-    props: Json = field(factory=dict[str, object])
-    edit_at: int = 0
-    delete_at: int = 0
-    original_id: str = ""
-    file_ids: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
-
-
-@frozen
-class Reaction:
-    """One emoji by one user on one post."""
-
-    user_id: str
-    post_id: str
-    emoji_name: str
-    create_at: int
-
-    def to_json(self) -> Json:
-        """As it stands in answers and, as a string, in events."""
-        return attrs.asdict(self)
-
-
 @define
 class Store:
     """All of it in memory, saved as one JSON file when a folder was given. Not for threads."""
 
     clock: Callable[[], float]
-    team_id: str = field(factory=new_id)
+    teams: dict[str, Team] = field(factory=dict[str, Team])
     users: dict[str, User] = field(factory=dict[str, User])
     tokens: dict[str, str] = field(factory=dict[str, str], repr=False)
+    token_ids: dict[str, str] = field(factory=dict[str, str], repr=False)
     channels: dict[str, Channel] = field(factory=dict[str, Channel])
     members: dict[str, list[str]] = field(factory=dict[str, list[str]])
     rows: dict[str, Post] = field(factory=dict[str, Post])
@@ -146,11 +58,38 @@ class Store:
         self.add_token(user.id)
         return user
 
-    def add_token(self, user_id: str) -> str:
-        """One more token for the user."""
+    def activate(self, user: User, *, active: bool) -> User:
+        """Deactivate an account, or take that back; its tokens stay, and are worth nothing meanwhile."""
+        now = self.now_ms()
+        changed = attrs.evolve(user, delete_at=0 if active else now, update_at=now)
+        self.users[user.id] = changed
+        return changed
+
+    def user_of(self, token: str) -> User | None:
+        """Whose token that is; None for no known one, and for a deactivated user's."""
+        user = self.users.get(self.tokens.get(token, ""))
+        return user if user is not None and not user.delete_at else None
+
+    def add_token(self, user_id: str, token_id: str = "") -> str:
+        """One more token for the user; `token_id` is what it can be revoked by."""
         token = new_id()
         self.tokens[token] = user_id
+        self.token_ids[token_id or new_id()] = token
         return token
+
+    def add_team(self, name: str, members: Iterable[str]) -> Team:
+        """A new team with these users in it."""
+        team = Team(new_id(), name, self.now_ms(), members)
+        self.teams[team.id] = team
+        return team
+
+    def teams_of(self, user_id: str) -> list[Team]:
+        """The teams that a user is in."""
+        return [team for team in self.teams.values() if user_id in team.members]
+
+    def team_named(self, name: str) -> Team | None:
+        """The team with that name."""
+        return next((team for team in self.teams.values() if team.name == name), None)
 
     def user_named(self, username: str) -> User | None:
         """The account with that name, whatever its case."""
@@ -164,17 +103,31 @@ class Store:
                 return token
         raise KeyError(user_id)
 
-    def add_channel(self, name: str, kind: str, creator_id: str, display_name: str = "") -> Channel:
-        """A new channel with its creator as the first member."""
-        team_id = "" if kind == "D" else self.team_id
+    def add_channel(
+        self, name: str, kind: str, creator_id: str, display_name: str = "", *, team_id: str = ""
+    ) -> Channel:
+        """A new channel with its creator as the first member; no team for a direct one."""
         channel = Channel(new_id(), team_id, kind, name, display_name, creator_id, self.now_ms())
         self.channels[channel.id] = channel
         self.members[channel.id] = [creator_id]
         return channel
 
-    def channel_named(self, name: str) -> Channel | None:
-        """The team's channel with that name."""
-        return next((c for c in self.channels.values() if c.name == name and c.team_id), None)
+    def channel_named(self, name: str, team_id: str = "") -> Channel | None:
+        """The channel with that name, in that team or else in any."""
+        return next(
+            (
+                channel
+                for channel in self.channels.values()
+                if channel.name == name and channel.team_id and team_id in ("", channel.team_id)
+            ),
+            None,
+        )
+
+    def archive(self, channel: Channel, *, archived: bool = True) -> Channel:
+        """Archive a channel: it can be read, and nothing more; or take that back."""
+        changed = attrs.evolve(channel, delete_at=self.now_ms() if archived else 0)
+        self.channels[channel.id] = changed
+        return changed
 
     def is_member(self, channel_id: str, user_id: str) -> bool:
         """Whether the user is in the channel; no for a channel that doesn't exist."""
@@ -182,29 +135,7 @@ class Store:
 
     def channel_json(self, channel: Channel) -> Json:
         """As `GET /channels/{id}` shows it."""
-        posts = self.live(channel.id)
-        return {
-            "id": channel.id,
-            "create_at": channel.create_at,
-            "update_at": channel.create_at,
-            "delete_at": 0,
-            "team_id": channel.team_id,
-            "type": channel.type,
-            "display_name": channel.display_name,
-            "name": channel.name,
-            "header": "",
-            "purpose": "",
-            "last_post_at": posts[-1].create_at if posts else 0,
-            "total_msg_count": len(posts),
-            "extra_update_at": 0,
-            "creator_id": channel.creator_id,
-            "scheme_id": None,
-            "props": None,
-            "group_constrained": None,
-            "shared": None,
-            "total_msg_count_root": sum(not post.root_id for post in posts),
-            "policy_id": None,
-        }
+        return channel.to_json(self.live(channel.id))
 
     # --- posts ---------------------------------------------------------------------------------------------
 
@@ -214,14 +145,18 @@ class Store:
         return post
 
     def attach(self, post: Post, file_ids: Iterable[str]) -> Post:
-        """Hang files on a new post; what is no file of the author's, or hangs on another post, is dropped."""
-        taken: list[str] = []
-        for file_id in dict.fromkeys(file_ids):
+        """Hang files on a new post; what is no file of the author's, or hangs on another post, is dropped.
+
+        The post with what is left is written a second time then.
+        """
+        asked, taken = list(file_ids), list[str]()
+        for file_id in dict.fromkeys(asked):
             file = self.files.get(file_id)
             if file is not None and not file.post_id and file.user_id == post.user_id:
                 self.files[file_id] = attrs.evolve(file, post_id=post.id)
                 taken.append(file_id)
-        return self.insert(attrs.evolve(post, file_ids=taken))
+        update_at = post.update_at if taken == asked else self.now_ms()
+        return self.insert(attrs.evolve(post, file_ids=taken, update_at=update_at))
 
     def live_post(self, post_id: str) -> Post | None:
         """The post, unless it is deleted or an old revision."""
@@ -251,13 +186,13 @@ class Store:
     def since(self, channel_id: str, since_ms: int) -> list[Post]:
         """What `?since=` answers, newest first: the first thousand rows that the table happens to yield.
 
-        Filters on update_at, so edits, deleted rows and old revisions come along; with more rows than the limit
-        it is the newest that are missing.
+        Filters on update_at, so edits, deleted rows and old revisions (before the post that they became) come along;
+        with more rows than the limit it is the newest that are missing.
         """
         rows = [
             row for row in self.rows.values() if row.channel_id == channel_id and row.update_at > since_ms
         ]
-        return sorted(rows[:SINCE_LIMIT], key=lambda row: row.create_at, reverse=True)
+        return sorted(rows[:SINCE_LIMIT], key=lambda row: row.create_at)[::-1]
 
     def post_json(self, post: Post) -> Json:
         """As REST and events show it: without what a button is bound to, and emptied when deleted."""
@@ -309,13 +244,15 @@ class Store:
         others = [user_id for user_id in self.members[post.channel_id] if user_id != post.user_id]
         if self.channels[post.channel_id].type == "D":
             return others
+        if post.type == "system_add_to_channel":
+            return [str(post.props["addedUserId"])]
         text = _INLINE_CODE.sub(" ", _FENCE.sub(" ", post.message))
         names = {name for match in _AT_NAME.finditer(text) for name in _readings(match.group(1).lower())}
         if names & EVERYBODY:
             return others
         return [user_id for user_id in others if self.users[user_id].username in names]
 
-    def version(self) -> tuple[int, int, int, int]:
+    def version(self) -> tuple[int, ...]:
         """Differs whenever there is something new to save."""
         members = sum(len(ids) for ids in self.members.values())
         return self._last_ms, len(self.tokens), len(self.reactions), members
@@ -325,9 +262,10 @@ class Store:
     def save(self, path: Path) -> None:
         """Write everything, so that it is either the old file or the new one."""
         data: Json = {
-            "team_id": self.team_id,
+            "teams": [attrs.asdict(team) for team in self.teams.values()],
             "users": [attrs.asdict(user) for user in self.users.values()],
             "tokens": self.tokens,
+            "token_ids": self.token_ids,
             "channels": [attrs.asdict(channel) for channel in self.channels.values()],
             "members": self.members,
             "rows": [attrs.asdict(row) for row in self.rows.values()],
@@ -346,11 +284,12 @@ class Store:
         data = cast("dict[str, list[Json]]", json.loads(path.read_text(encoding="utf-8")))
         store = cls(
             clock,
-            team_id=cast("str", data["team_id"]),
             tokens=cast("dict[str, str]", data["tokens"]),
+            token_ids=cast("dict[str, str]", data["token_ids"]),
             members=cast("dict[str, list[str]]", data["members"]),
         )
         store._last_ms = cast("int", data["last_ms"])
+        store.teams = {t.id: t for t in _each(Team, data["teams"])}
         store.users = {u.id: u for u in _each(User, data["users"])}
         store.channels = {c.id: c for c in _each(Channel, data["channels"])}
         store.rows = {r.id: r for r in _each(Post, data["rows"])}

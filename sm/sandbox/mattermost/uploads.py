@@ -10,8 +10,9 @@ from aiohttp import BodyPartReader, web
 
 from sm.sandbox.mattermost.files import File
 from sm.sandbox.mattermost.rest import ApiError, answer, invalid_body, logged_in, no_permission, path_id
+from sm.sandbox.mattermost.rows import User, new_id
 from sm.sandbox.mattermost.shapes import Json
-from sm.sandbox.mattermost.store import Store, User, new_id
+from sm.sandbox.mattermost.store import Store
 
 MAX_FILE_BYTES = 50 << 20
 MAX_FIELD_BYTES = 10 << 10

@@ -10,80 +10,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import cast
 
 from aiohttp import WSMessage, WSMsgType, web
-from attrs import define, field
 
 from sm.sandbox.faults import Faults
-from sm.sandbox.mattermost.shapes import Json, as_object
-from sm.sandbox.mattermost.store import Store, new_id
+from sm.sandbox.mattermost.connection import Connection
+from sm.sandbox.mattermost.rows import new_id
+from sm.sandbox.mattermost.shapes import Json, as_object, go_json
+from sm.sandbox.mattermost.store import Store
 
 PEER = "mattermost"
 SERVER_VERSION = "5.37.0..23fa8f182148d3fa423f643c85c98bff.false"
 MAX_FRAME_BYTES = 8192
-KEPT_EVENTS = 128
 KEPT_CONNECTIONS = 256
 KEPT_S = 300.0
 CHALLENGE_S = 5.0
 PING_S = 60.0
 SILENCE_S = 100.0
 HELD_BACK_S = 1.0
-
-
-@define(eq=False)
-class Connection:
-    """One client's stream of events; it outlives the socket, so that the client can come back for the rest."""
-
-    id: str
-    user_id: str
-    next_seq: int = 0
-    kept: deque[tuple[int, str]] = field(factory=lambda: deque[tuple[int, str]](maxlen=KEPT_EVENTS))
-    outgoing: deque[str] = field(factory=deque[str])
-    changed: asyncio.Event = field(factory=asyncio.Event)
-    sent: asyncio.Event = field(factory=asyncio.Event)
-    request: web.Request | None = None
-    lost_at: float = 0.0
-    silent: bool = False
-
-    def push(self, event: str, data: Json, broadcast: Json) -> None:
-        """Number an event, keep it, and send it if anybody is there."""
-        message = {"event": event, "data": data, "broadcast": broadcast, "seq": self.next_seq}
-        text = go_json(message)
-        self.kept.append((self.next_seq, text))
-        self.next_seq += 1
-        if self.request is not None:
-            self.send(text)
-
-    def send(self, text: str) -> None:
-        """Put a frame behind those that are already on their way."""
-        if self.silent:
-            return
-        self.outgoing.append(text)
-        self.sent.clear()
-        self.changed.set()
-
-    def replay(self, sequence: int) -> bool:
-        """Send again from that number on; no when some of it is no longer kept."""
-        if sequence > self.next_seq or (sequence < self.next_seq and not self._keeps(sequence)):
-            return False
-        for number, text in self.kept:
-            if number >= sequence:
-                self.send(text)
-        return True
-
-    def detach(self, now: float) -> None:
-        """The socket is gone; what was not sent is still kept."""
-        self.request = None
-        self.lost_at = now
-        self.outgoing.clear()
-        self.sent.set()
-        self.changed.set()
-
-    def _keeps(self, sequence: int) -> bool:
-        return bool(self.kept) and self.kept[0][0] <= sequence
 
 
 class Hub:
@@ -114,12 +60,15 @@ class Hub:
     def publish(self, event: str, data: Json, broadcast: Json, **context: object) -> None:
         """Send an event to those whom `broadcast` names."""
         for connection in list(self._connections.values()):
-            if not self._concerns(connection.user_id, broadcast):
+            if connection.ended or not self._concerns(connection.user_id, broadcast):
+                continue
+            details = {**context, "event": event, "user": self._name(connection.user_id)}
+            if connection.request is not None and self.faults.hit(PEER, "skip_event", **details):
+                connection.skip()
                 continue
             connection.push(event, data, broadcast)
             if connection.request is None:
                 continue
-            details = {**context, "event": event, "user": self._name(connection.user_id)}
             if self.faults.hit(PEER, "drop_websocket", **details):
                 self._abort(connection)
             elif self.faults.hit(PEER, "silent_websocket", **details):
@@ -131,6 +80,13 @@ class Hub:
         if waits:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.gather(*waits), 0.5)
+
+    def end_sessions(self, user_id: str) -> None:
+        """The user was deactivated: a last word, and the open sockets bring nothing more."""
+        offline: Json = {"status": "offline", "user_id": user_id}
+        self.publish("status_change", offline, to_user(user_id))
+        for connection in self._connections.values():
+            connection.ended = connection.ended or connection.user_id == user_id
 
     def drop(self, username: str | None = None, *, forget: bool = False) -> int:
         """Abort the connections of a user, or of all; `forget` what they could have come back for."""
@@ -144,6 +100,10 @@ class Hub:
             if forget:
                 self._connections.pop(connection.id, None)
         return dropped
+
+    def connections(self) -> list[Connection]:
+        """Every stream that is kept, with a socket or without."""
+        return list(self._connections.values())
 
     def listeners(self) -> dict[str, int]:
         """How many sockets each user has open."""
@@ -161,19 +121,17 @@ class Hub:
             max_msg_size=MAX_FRAME_BYTES + 1, autoping=False, compress=False, timeout=1.0
         )
         await ws.prepare(request)
-        token = bearer(request)
-        user_id = self.store.tokens.get(token) if token else None
-        if user_id is not None:
-            connection, first_reply = self._resumed_or_new(request, user_id), None
+        user = self.store.user_of(bearer(request))
+        if user is not None:
+            user_id = user.id
+            connection = self._resumed_or_new(request, user_id)
         else:
             challenge = await self._challenge(ws)
             if challenge is None:
                 abort(request)
                 return ws
             user_id, seq = challenge
-            connection, first_reply = self._new(request, user_id), go_json({"status": "OK", "seq_reply": seq})
-        if first_reply is not None:
-            connection.send(first_reply)
+            connection = self._new(request, user_id, go_json({"status": "OK", "seq_reply": seq}))
         if self.faults.hit(PEER, "silent_websocket", event="hello", user=self._name(user_id)):
             await self._write_out(connection, ws)
             self._silence(connection)
@@ -241,11 +199,11 @@ class Hub:
         except TimeoutError:
             return None
         frame = _frame(message) if message.type is WSMsgType.TEXT else {}
-        user_id = self.store.tokens.get(str(as_object(frame.get("data")).get("token")))
+        user = self.store.user_of(str(as_object(frame.get("data")).get("token")))
         seq = frame.get("seq")
-        if frame.get("action") != "authentication_challenge" or user_id is None or not isinstance(seq, int):
+        if frame.get("action") != "authentication_challenge" or user is None or not isinstance(seq, int):
             return None
-        return user_id, seq
+        return user.id, seq
 
     def _answer(self, connection: Connection, frame: Json) -> Json | None:
         """The reply to a client's action; None when it is no action at all, which ends the connection."""
@@ -299,15 +257,29 @@ class Hub:
                 return wanted
             wanted.detach(self.clock())
             self._connections.pop(wanted.id)
+            return self._taken_over(request, wanted)
         return self._new(request, user_id)
 
-    def _new(self, request: web.Request, user_id: str) -> Connection:
+    def _taken_over(self, request: web.Request, lost: Connection) -> Connection:
+        """A new stream for a number that isn't there: what was never sent comes between its two `hello`."""
+        connection = self._new(request, lost.user_id)
+        hello = connection.kept[0]
+        for event, data, broadcast in lost.unsent:
+            connection.push(event, data, broadcast)
+        again = as_object(json.loads(hello[1]))
+        connection.push("hello", as_object(again["data"]), as_object(again["broadcast"]))
+        return connection
+
+    def _new(self, request: web.Request, user_id: str, reply: str = "") -> Connection:
+        """A stream of its own; the `reply` to a client that authenticated comes right behind the `hello`."""
         online = any(connection.user_id == user_id for connection in self._live())
         connection = Connection(new_id(), user_id, request=request)
         self._connections[connection.id] = connection
         self._forget_oldest()
         hello: Json = {"connection_id": connection.id, "server_version": SERVER_VERSION}
         connection.push("hello", hello, to_user(user_id))
+        if reply:
+            connection.send(reply)
         if not online:
             connection.push("status_change", {"status": "online", "user_id": user_id}, to_user(user_id))
         return connection
@@ -328,6 +300,8 @@ class Hub:
             return False
         if broadcast["user_id"]:
             return broadcast["user_id"] == user_id
+        if not broadcast["channel_id"]:
+            return True
         return self.store.is_member(str(broadcast["channel_id"]), user_id)
 
     def _release(self) -> None:
@@ -359,10 +333,9 @@ def to_user(user_id: str) -> Json:
     return {"omit_users": None, "user_id": user_id, "channel_id": "", "team_id": ""}
 
 
-def go_json(value: object) -> str:
-    """JSON as the server's language writes it: compact, UTF-8, and `<`, `>`, `&` escaped."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+def to_all() -> Json:
+    """The `broadcast` of what concerns everybody."""
+    return {"omit_users": None, "user_id": "", "channel_id": "", "team_id": ""}
 
 
 def bearer(request: web.Request) -> str:
