@@ -7,7 +7,7 @@ line is what it says; with one the answer is the first of them and the line as i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -60,7 +60,8 @@ class StartLine:
 
     def read(self, words: Sequence[str], bot: str) -> Intent:
         """What the words behind `start` ask for, or the correction."""
-        for word in self._without_parted_options(words[:_MAX_WORDS]):
+        apart = self._without_glued_options(words[:_MAX_WORDS])
+        for word in self._without_parted_options(apart):
             self._take(word)
         target = self._target()
         if words[_MAX_WORDS:]:
@@ -76,7 +77,17 @@ class StartLine:
 
     # --- words and options ------------------------------------------------------------------------------------------
 
-    def _without_parted_options(self, words: Sequence[str]) -> Iterator[str]:
+    def _without_glued_options(self, words: Iterable[str]) -> Iterator[str]:
+        """The words, with `org/repo--worktree` as the two that it must be."""
+        for word in words:
+            if glued := re.fullmatch(r"([^-—–].*?)(?:--|[—–])(worktree(?:=.*)?)", word, re.DOTALL):
+                self._note(problem="glued", word=word)
+                yield glued.group(1)
+                yield f"--{glued.group(2)}"
+            else:
+                yield word
+
+    def _without_parted_options(self, words: Iterable[str]) -> Iterator[str]:
         """The words, with `-- worktree` as the one that it must be."""
         dashes = ""
         for word in words:

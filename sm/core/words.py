@@ -7,18 +7,21 @@ from typing import Final
 MAX_WORD: Final = 60  # characters of a wrong word that are repeated
 QUOTES: Final = "\"'`´“”„‟‘’‚‛«»‹›"
 BRACKETS: Final = "<>()[]*"
+UNSEEN: Final = (
+    "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"  # of no width; they come along with what is copied
+)
 STOPS: Final = ".,;:!?…"
 DASHES: Final = "-‐‑‒–—―−﹣－"
 
 
 def unquoted(word: str) -> str:
-    """A word without the quotes, brackets and stars around it."""
-    return word.strip(QUOTES + BRACKETS)
+    """A word without the quotes, brackets, stars and unseen characters around it."""
+    return word.strip(QUOTES + BRACKETS + UNSEEN)
 
 
 def unstopped(word: str) -> str:
     """A word without what ends a sentence, and quotes before that."""
-    return word.rstrip(STOPS + QUOTES + BRACKETS)
+    return word.rstrip(STOPS + QUOTES + BRACKETS + UNSEEN)
 
 
 def bounded(word: str, limit: int = MAX_WORD) -> str:

@@ -19,6 +19,7 @@ CORRECTIONS: Final = {
     "not_an_address": "Write the repository without its address:\n`{suggestion}`",
     "repository_form": "A repository is written `org/repo`, but I read `{word}`. Did you mean this?\n`{suggestion}`",
     "spaces": "I read `{word}`. Write it without spaces:\n`{suggestion}`",
+    "glued": "I read `{word}`. Write it with a space:\n`{suggestion}`",
     "full_stop": "I read `{word}`. Write it without the mark at its end:\n`{suggestion}`",
     "extra_words": "I start one repository at a time, but I also read `{word}`. Write:\n`{suggestion}`",
     "bad_branch": "`{word}` can't be the name of a branch. Write:\n`{suggestion}`",

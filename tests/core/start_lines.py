@@ -44,6 +44,7 @@ NO_OPTION = "I don't know the option `{}`. Without it:"
 SLIP = "I don't know the option `{}`. Did you mean this?"
 PLAIN = "I read `{}`. Write it with nothing around it:"
 PARTED = "I read `{}`. Write it without spaces:"
+GLUED = "I read `{}`. Write it with a space:"
 MARK = "I read `{}`. Write it without the mark at its end:"
 FORM = "A repository is written `org/repo`, but I read `{}`. Did you mean this?"
 NONE = "`{}` is no repository or project that I know. Write a repository as on GitHub:"
@@ -107,6 +108,8 @@ LINES: list[tuple[str, Outcome]] = [
     ("@claude start acme/webapp ---worktree", answer(TWO_DASHES.format("---worktree"), "start acme/webapp --worktree")),
     ("@claude start acme/webapp — worktree", answer(PARTED.format("— worktree"), "start acme/webapp --worktree")),
     ("@claude start acme/webapp -- worktree=a", answer(PARTED.format("-- worktree=a"), "start acme/webapp --worktree=a")),
+    ("@claude start acme/webapp--worktree", answer(GLUED.format("acme/webapp--worktree"), "start acme/webapp --worktree")),
+    ("@claude start acme/webapp@dev—worktree=a", answer(GLUED.format("acme/webapp@dev—worktree=a"), "start acme/webapp@dev --worktree=a")),
     # options that are none
     ("@claude start acme/webapp --worktre", answer(SLIP.format("--worktre"), "start acme/webapp --worktree")),
     ("@claude start acme/webapp --worktrees", answer(SLIP.format("--worktrees"), "start acme/webapp --worktree")),
@@ -195,6 +198,7 @@ LINES: list[tuple[str, Outcome]] = [
     ("@claude start acme/webapp ‘--worktree’", answer(PLAIN.format("‘--worktree’"), "start acme/webapp --worktree")),
     ("@claude `start acme/webapp --worktree`", answer(PLAIN.format("'start acme/webapp --worktree'"), "start acme/webapp --worktree")),
     ("@claude `@claude start acme/webapp`", answer(PLAIN.format("'@claude start acme/webapp'"), "start acme/webapp")),
+    ("@claude start acme/webapp\u200b", answer(PLAIN.format("acme/webapp�"), "start acme/webapp")),
     # more words than are needed
     ("@claude start acme/webapp acme/other", answer(TOO_MUCH.format("acme/other"), "start acme/webapp")),
     ("@claude start acme/webapp and add pytest", answer(TOO_MUCH.format("and add pytest"), "start acme/webapp")),
