@@ -30,7 +30,7 @@ if [ "$(head -c 4 "$bundle")" = 'tip ' ]; then # it has all its commits upstream
   text=$(hg "$m" 20 update-ref "$ref" "$commit" 2>&1) || git_said $? "$text"
 else
   # Git fetches from a bundle without checking its objects (2.39, observed), so this is done apart, and aside.
-  [ "$(head -c 16 "$bundle")" = '# v2 git bundle'$'\n' ] || unreadable "$(head -c 100 "$bundle")"
+  [ "$(head -c 16 "$bundle" | head -n 1)" = '# v2 git bundle' ] || unreadable "$(head -c 100 "$bundle")"
   at=$(grep -m 1 -abn '^$' "$bundle" | cut -d : -f 2)
   [ -n "$at" ] || unreadable 'no objects in it'
   rm -rf -- "$checked"

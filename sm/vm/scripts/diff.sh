@@ -8,11 +8,11 @@ from=''
 [ -n "$m" ] && [ -n "$branch" ] && from=$(hg "$m" 20 rev-parse -q --verify "refs/heads/$branch^{commit}" 2>/dev/null)
 [ -z "$m" ] && [ -n "$branch" ] && from=refs/remotes/origin/$branch
 
-# A copy of the index, in which new files are only announced: no object is written.
+# A copy of the index (as old as it is: by that git knows which files to look into), in which new files are only announced.
 look "$bytes" "$file" "$image" sh -c "$in_box"'
 from=$(git rev-parse -q --verify "HEAD^{commit}") || from=$(git hash-object -t tree --stdin </dev/null)
 [ -n "$1" ] && left=$(git merge-base "$1" HEAD 2>/dev/null) && from=$left
-index=$(git rev-parse --git-path index) && cp "$index" "$t/index" 2>/dev/null
+index=$(git rev-parse --git-path index) && cp -p "$index" "$t/index" 2>/dev/null
 export GIT_INDEX_FILE="$t/index"
 git add -N --ignore-errors -- . >/dev/null 2>&1
 { git diff --no-ext-diff --no-textconv --no-color --src-prefix=a/ --dst-prefix=b/ --shortstat -p "$from" --; echo $? >"$t/code"; } | head -c "$2"

@@ -20,7 +20,8 @@ hg() { # MIRROR SECONDS ARGUMENT…; input=FILE hg … gives it something to rea
     -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "${credentials[@]}" --git-dir="$dir" "$@" <"${input:-/dev/null}" 8>&-
 }
 remote_head() { # BRANCH SECONDS: the commit of a branch upstream, nothing when it has none
-  hg "$m" "$2" ls-remote --heads -- "$url" "refs/heads/$1" | sed -n "s|^\([0-9a-f]\{40,64\}\)[[:space:]]refs/heads/.*|\1|p" | head -n 1
+  hg "$m" "$2" ls-remote --heads -- "$url" "refs/heads/$1" | # also lists what only ends like that
+    while read -r id name; do if [ "$name" = "refs/heads/$1" ]; then printf '%s' "$id"; fi; done
 }
 
 masked() { local text=$1 token; token=$(printenv GH_TOKEN); [ -n "$token" ] && text=${text//"$token"/***}; printf '%s' "$text" | tail -c 600; }
