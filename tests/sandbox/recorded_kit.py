@@ -20,14 +20,15 @@ from attrs import define, field, frozen
 RECORDED = Path(__file__).parent / "recorded"
 MIN_TIME_MS = 1_500_000_000_000
 
-Allowed = Literal["value", "absent", "extra", "anything"]
+Allowed = Literal["value", "absent", "extra", "order"]
 
 
 @frozen
 class Rule:
     """What may differ at paths like this (`*` for anything).
 
-    `value`: another value of the same type. `absent`: ours may lack it. `extra`: ours may have it. `anything`: all that.
+    `value`: another value of the same type. `absent`: ours may lack it. `extra`: ours may have it. `order`: the same
+    items in another order.
     """
 
     path: str
@@ -35,7 +36,7 @@ class Rule:
     reason: str
 
     def covers(self, path: str, kind: str) -> bool:
-        return self.allowed in (kind, "anything") and fnmatch.fnmatchcase(path, self.path)
+        return self.allowed == kind and fnmatch.fnmatchcase(path, self.path)
 
 
 @define
@@ -72,6 +73,9 @@ class Comparison:
         elif isinstance(recorded, list) and isinstance(ours, list):
             if len(recorded) != len(ours):
                 self._differ(path, "value", f"{len(recorded)} items, ours {len(ours)}")
+            elif recorded != ours and sorted(map(json.dumps, recorded)) == sorted(map(json.dumps, ours)):
+                self._differ(path, "order", "the same items in another order")
+                return
             for index, (left, right) in enumerate(zip(recorded, ours, strict=False)):
                 self.compare(f"{path}.{index}", left, right)
         elif isinstance(recorded, str) and isinstance(ours, str):

@@ -70,3 +70,9 @@ def test_a_rule_allows_what_it_names_and_no_more() -> None:
 
 def test_a_rule_that_nothing_needs_is_a_difference() -> None:
     assert len(compared({"a": 1}, {"a": 1}, Rule("x.a", "value", "reason"))) == 1
+
+
+def test_the_same_items_in_another_order_are_a_difference_of_their_own() -> None:
+    assert compared([1, 2], [2, 1]) == ["x: the same items in another order"]
+    assert compared([1, 2], [2, 1], Rule("x", "order", "reason")) == []
+    assert compared([1, 2], [2, 3], Rule("x", "order", "reason")) != []

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from sm.sandbox.faults import Faults
 from sm.sandbox.opnsense.shapes import dump, flat, item, page, row, table_size
-from sm.sandbox.opnsense.store import Alias, Store, is_network
+from sm.sandbox.opnsense.store import Alias, Store, Table, is_network
 from sm.sandbox.opnsense.tables import Loader
 
 MAX_WRITES = 2000
@@ -245,9 +245,9 @@ class Api:
                 if self._save("add", alias.uuid, {"content": content}):
                     raise UnexpectedError
                 self.counts["add"] += 1
-            table = self._store.tables.get(alias.name)
-            if table is not None and is_network(address) and address not in table.rows:
-                table.rows.append(address)
+            if is_network(address):  # also for a port alias, which gets a table only so
+                table = self._store.tables.setdefault(alias.name, Table([], (), 0.0, None))
+                table.rows += [] if address in table.rows else [address]
         await self._loader.publish()
         return answer({"status": "done"})
 

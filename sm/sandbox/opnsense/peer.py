@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import fnmatch
 import hmac
 import json
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,17 @@ from sm.sandbox.opnsense.store import Alias, Store, alias
 from sm.sandbox.opnsense.tables import CRON_S, REFRESH_S, UNANSWERED_S, Loader, OnTable
 
 ALIAS_UUID = "11111111-1111-4111-8111-111111111111"
+#: What each privilege covers: patterns of the literal path below /api/, as the ACL matches them, case and all.
+PRIVILEGES: Mapping[str, tuple[str, ...]] = {
+    "alias": ("firewall/alias/*",),  # page-firewall-alias-edit
+    "alias_util": ("firewall/alias_util/*",),  # page-diagnostics-tables
+    "alias_view": (
+        "firewall/alias/get*",
+        "firewall/alias/search*",
+        "firewall/alias/list*",
+    ),  # page-firewall-aliases
+    "all": ("*",),  # page-all
+}
 MAX_BODY_BYTES = 1 << 20
 MAX_REQUESTS = 2000
 WRONG_KEY_S = 2.0
@@ -226,12 +238,21 @@ class OPNsensePeer:
         if not self._is_known(header) or self._faults.hit("opnsense", "unauthorized", **context):
             await asyncio.sleep(WRONG_KEY_S * self._faults.scale("opnsense.authentication"))
             return answer({"status": 401, "message": "Authentication Failed"}, status=401)
-        group = next(
-            (group for group in self.privileges if request.path.startswith(f"/api/firewall/{group}/")), None
-        )
+        group = self._covering(request.path.removeprefix("/api/"))
         if group is None or self._faults.hit("opnsense", "forbidden", group=group, **context):
             return answer({"status": 403, "message": "Forbidden"}, status=403)
         return None
+
+    def _covering(self, path: str) -> str | None:
+        """The privilege that covers this path."""
+        return next(
+            (
+                name
+                for name in sorted(self.privileges)
+                if any(fnmatch.fnmatchcase(path, pattern) for pattern in PRIVILEGES[name])
+            ),
+            None,
+        )
 
     def _is_known(self, header: str) -> bool:
         scheme, _, encoded = header.partition(" ")

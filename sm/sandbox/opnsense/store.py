@@ -114,7 +114,7 @@ class Store:
             for alias in self.aliases.values()
             if alias["type"] != "port"
         }
-        for name in set(self.tables) - set(self.generated):
+        for name in set(self.tables) - {alias.name for alias in self.aliases.values()}:
             del self.tables[name]
 
     def save(self, uuid: str, changes: Mapping[str, str]) -> dict[str, str | list[str]]:
