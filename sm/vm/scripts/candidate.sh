@@ -16,7 +16,8 @@ look $(( most + 1 )) "$bundle" "$image" sh -c "$in_box"'
 tip=$(git rev-parse -q --verify "refs/heads/$2^{commit}") || exit 5
 upstream "$1" | sort -u | head -n 20000 >"$t/not"
 if [ "$(git rev-list --count --stdin "$tip" <"$t/not")" = 0 ]; then echo "tip $tip"; exit; fi
-git bundle create -q --version=2 - "refs/heads/$2" $(cat "$t/not")' sm "$m" "$branch" || {
+{ git bundle create -q --version=2 - "refs/heads/$2" $(cat "$t/not"); echo $? >"$t/code"; } | head -c "$3"
+exit "$(cat "$t/code")"' sm "$m" "$branch" "$(( most + 1 ))" || {
   code=$?
   (( code == 5 )) && refuse branch_missing "There is no branch $branch with a commit in $w."
   (( $(size "$bundle") > most )) || look_failed "$code"
