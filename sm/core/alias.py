@@ -40,6 +40,7 @@ class Request:
     session_id: str
     channel_id: str
     domain: str
+    root_id: str = ""
     state: str = "pending"
     card_id: str = ""
     post_id: str = ""  # of the card, once it is confirmed
@@ -84,7 +85,7 @@ class AliasStep(Step[AliasData]):
         mine = [r for r in self.data.requests.values() if r.session_id == event.session_id]
         if any(r.domain == event.domain and r.state in {"pending", "applying"} for r in mine):
             return
-        request = Request(event.request_id, event.session_id, event.channel_id, event.domain)
+        request = Request(event.request_id, event.session_id, event.channel_id, event.domain, event.root_id)
         grant = self.data.grants.get(event.domain)
         if grant is not None and grant.confirmed:
             self.put(request)
@@ -98,7 +99,14 @@ class AliasStep(Step[AliasData]):
         """Post a card that asks for the domain."""
         card_id = f"c{self.seq}"
         self.issue(
-            PostCard(card_id, request.request_id, request.channel_id, request.session_id, request.domain)
+            PostCard(
+                card_id,
+                request.request_id,
+                request.channel_id,
+                request.session_id,
+                request.domain,
+                request.root_id,
+            )
         )
         return evolve(request, card_id=card_id)
 

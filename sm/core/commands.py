@@ -60,6 +60,7 @@ class Say(Command):
     channel_id: str
     message: str
     facts: tuple[tuple[str, str], ...] = ()
+    root_id: str = ""
 
 
 @command("chat.relay")
@@ -69,6 +70,7 @@ class Relay(Command):
     LANE: ClassVar[str] = "chat:{channel_id}"
     channel_id: str
     part: int
+    root_id: str = ""
 
 
 @command("card.post")
@@ -81,6 +83,7 @@ class PostCard(Command):
     channel_id: str
     session_id: str
     domain: str
+    root_id: str = ""
 
 
 @command("card.update")
@@ -101,12 +104,141 @@ class UpdateCard(Command):
 
 @command("repository.prepare")
 class PrepareRepository(Command):
-    """Make mirror and main clone, or find them whole."""
+    """Make mirror and place, or find them whole.
+
+    The place is the main clone, or the worktree of a name. `branch` is the one that was asked for; `create` the one
+    that a new worktree gets. `update`: bring the place up to date with the branch upstream, where nothing is in the way.
+    """
 
     LANE: ClassVar[str] = "vm:{session_id}"
     session_id: str
     org: str
     repo: str
+    worktree: str = ""
+    branch: str = ""
+    create: str = ""
+    update: bool = False
+
+
+@command("repository.cancel_prepare")
+class CancelPrepare(Command):
+    """End a preparation under way, or one that has not begun."""
+
+    LANE: ClassVar[str] = "vm:{session_id}:cancel"
+    session_id: str
+
+
+@command("project.resolve")
+class ResolveProject(Command):
+    """Find a project's folder by its real path."""
+
+    LANE: ClassVar[str] = "vm:{session_id}"
+    session_id: str
+    path: str
+
+
+@command("workspace.inspect")
+class InspectWorkspace(Command):
+    """Look at what a session leaves: branch, changes, commits that are nowhere else."""
+
+    LANE: ClassVar[str] = "vm:{session_id}"
+    session_id: str
+    workspace: str
+    mirror: str
+
+
+@command("workspace.diff")
+class DiffWorkspace(Command):
+    """Read the change so far, from where the place left the branch `base` upstream."""
+
+    LANE: ClassVar[str] = "vm:{session_id}:git"
+    session_id: str
+    workspace: str
+    mirror: str
+    base: str
+
+
+@command("workspace.show_diff")
+class ShowDiff(Command):
+    """Show the diff of the causing event: as it is, or as a file."""
+
+    LANE: ClassVar[str] = "chat:{channel_id}"
+    channel_id: str
+    session_id: str
+    root_id: str = ""
+
+
+@command("mirror.fetch")
+class FetchMirror(Command):
+    """Bring the mirror up to date."""
+
+    LANE: ClassVar[str] = "vm:{session_id}:git"
+    session_id: str
+    org: str
+    repo: str
+
+
+@command("push.prepare")
+class PreparePush(Command):
+    """Take the branch's commits into the mirror, and see what would be pushed as `target`."""
+
+    LANE: ClassVar[str] = "vm:{session_id}:git"
+    session_id: str
+    org: str
+    repo: str
+    workspace: str
+    branch: str
+    target: str
+    default_branch: str
+
+
+@command("push.post_card")
+class PostPushCard(Command):
+    """Post the card that shows what would be pushed, and asks."""
+
+    LANE: ClassVar[str] = "chat:{channel_id}"
+    card_id: str
+    session_id: str
+    channel_id: str
+    root_id: str
+    repository: str
+    commit: str
+    commits: int
+    target: str
+    new_branch: bool
+    stat: str
+    workflows: bool
+
+
+@command("push.update_card")
+class UpdatePushCard(Command):
+    """Make a push's card show what became of it. `compare_url` is where a pull request is opened."""
+
+    LANE: ClassVar[str] = "chat:{channel_id}"
+    card_id: str
+    session_id: str
+    channel_id: str
+    post_id: str
+    repository: str
+    commit: str
+    target: str
+    status: str
+    user_name: str = ""
+    code: str = ""
+    detail: str = ""
+    compare_url: str = ""
+
+
+@command("push.push")
+class PushBranch(Command):
+    """Push exactly this commit as `target`, never forced."""
+
+    LANE: ClassVar[str] = "vm:{session_id}:git"
+    session_id: str
+    org: str
+    repo: str
+    commit: str
+    target: str
 
 
 @command("agent.start")

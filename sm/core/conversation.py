@@ -15,7 +15,7 @@ from attrs import evolve
 
 from sm.core import markers, streams
 from sm.core.commands import AppendLine, Relay, Say
-from sm.core.events import LineReceived, MessageAssigned, NetworkApproved, NetworkRequested
+from sm.core.events import LineReceived, MessageAssigned, NetworkRequested
 from sm.core.memory import Conversation, Queued, SessionData
 from sm.core.step import Step
 from sm.core.stream_json import MAX_DETAIL, Reading, initialize_id, message_uuid, read_line, user_line
@@ -29,14 +29,7 @@ class ConversationStep(Step[SessionData]):
     def queue_message(self) -> None:
         """A person's words wait for their turn."""
         event = cast("MessageAssigned", self.event)
-        self._queue(event.text, post_id=event.post_id)
-
-    def queue_network(self) -> None:
-        """What became of a request waits in the same queue."""
-        if isinstance(self.event, NetworkApproved):
-            self._queue(markers.approved(self.event.domain))
-        else:
-            self._queue(markers.denied(self.event.domain, self.event.reason))
+        self.queue(event.text, post_id=event.post_id)
 
     def deliver_next(self) -> None:
         """Append the head of the queue, if the agent may have it now."""
@@ -138,19 +131,23 @@ class ConversationStep(Step[SessionData]):
     def _take_text(self, reading: Reading) -> None:
         """Show each block; ask for what its markers ask for."""
         for part in range(len(reading.texts)):
-            self.issue(Relay(self.data.channel_id, part))
+            self.issue(Relay(self.data.channel_id, part, self.data.root_id))
         self.talk = evolve(self.talk, last_text=_digest(reading.texts[-1][:MAX_DETAIL]))
         for index, verdict in enumerate(cast("LineReceived", self.event).verdicts):
             if verdict.refused:
                 self._refuse(index, verdict.domain, verdict.refused)
             else:
-                data, request_id = self.data, f"r{self.seq}x{index}"
-                asked = NetworkRequested(request_id, data.session_id, data.channel_id, verdict.domain)
+                data: SessionData = self.data
+                request_id = f"r{self.seq}x{index}"
+                asked = NetworkRequested(
+                    request_id, data.session_id, data.channel_id, verdict.domain, data.root_id
+                )
+                self.data = evolve(data, asked=tuple(dict.fromkeys((*data.asked, verdict.domain))))
                 self.notify(streams.alias(data.alias), asked)
 
     def _refuse(self, index: int, name: str, code: str) -> None:
         self.say("domain_refused", domain=markers.shown(name), code=code)
-        self._queue(markers.refused(name, code), index=index)
+        self.queue(markers.refused(name, code), index=index)
         self.then("line_acknowledged")  # the agent may have this line at once
 
     # --- helpers ----------------------------------------------------------------------------------------------------
@@ -169,11 +166,20 @@ class ConversationStep(Step[SessionData]):
         return self.event.generation == self.data.generation
 
     def say(self, message: str, **facts: str) -> None:
-        """Say something of our own in the session's channel."""
-        facts = {"repository": self.data.repository, **facts}
-        self.issue(Say(self.data.channel_id, message, tuple(sorted(facts.items()))))
+        """Say something of our own where the session talks."""
+        self.say_in(self.data.root_id, message, **facts)
 
-    def _queue(self, text: str, *, post_id: str = "", index: int = 0) -> None:
+    def say_in(self, root_id: str, message: str, **facts: str) -> None:
+        """Say something of our own in a thread of the session's channel, or top-level."""
+        facts = {"repository": self.data.repository, **facts}
+        self.issue(Say(self.data.channel_id, message, tuple(sorted(facts.items())), root_id))
+
+    def waiting(self) -> str:
+        """How many messages of people the agent was not given."""
+        return str(sum(bool(line.post_id) for line in self.talk.queue))
+
+    def queue(self, text: str, *, post_id: str = "", index: int = 0) -> None:
+        """Have a line wait for its turn."""
         line = Queued(message_uuid(self.stream, self.seq, index), text, post_id)
         self.talk = evolve(self.talk, queue=(*self.talk.queue, line))
 

@@ -28,6 +28,7 @@ _STEPS: dict[streams.StreamKind, type[Step[Any]]] = {
     "session": SessionStep,
     "channel": ChannelStep,
     "repository": RepositoryStep,
+    "project": RepositoryStep,
     "alias": AliasStep,
     "vm": VmStep,
 }
@@ -35,6 +36,7 @@ _DATA: dict[streams.StreamKind, Callable[[str], Any]] = {
     "session": lambda _: SessionData(),
     "channel": lambda name: ChannelData(channel_id=name),
     "repository": lambda _: RepositoryData(),
+    "project": lambda _: RepositoryData(),
     "alias": lambda name: AliasData(alias=name),
     "vm": lambda _: VmData(),
 }

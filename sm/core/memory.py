@@ -47,14 +47,41 @@ class Conversation:
 
 
 @frozen
+class Push:
+    """The push that was asked for last. `status`: preparing, asked, pushing, done, failed, cancelled, over."""
+
+    target: str
+    status: str = "preparing"
+    card_id: str = ""
+    post_id: str = ""  # of the card, once it is confirmed
+    shown: str = "asked"  # the status for which the card was last made or updated
+    commit: str = ""
+    user_name: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+@frozen
 class SessionData:
     """All of a session. Paths are on the VM."""
 
     session_id: str = ""
     channel_id: str = ""
+    root_id: str = ""  # the thread in which it talks; empty: top-level
     user_name: str = ""
     org: str = ""
     repo: str = ""
+    project: str = ""  # a name of the settings, instead of a repository
+    project_path: str = ""
+    worktree: str = ""  # its name; empty: the main clone
+    asked_branch: str = ""
+    create: str = ""  # the new branch of a new worktree
+    auto_pull: bool = False
+    git_url: str = ""
+    git_host: str = ""
+    branch: str = ""  # the one that the place was on when it was prepared
+    base: str = ""  # the branch upstream that it comes from
+    default_branch: str = ""
     vm: str = ""
     alias: str = ""
     runtime: str = ""
@@ -80,11 +107,21 @@ class SessionData:
     trouble: str = ""
     vm_lost: bool = False  # and the channel was told
     stopped_by: str = ""
+    push: Push | None = None
+    git_waits: str = ""  # what waits for the git host to be allowed: prepare, fetch, push
+    git_request_id: str = ""
+    git_tries: int = 0  # preparations since the host was allowed
+    asked: tuple[str, ...] = ()  # domains for which the agent has no answer yet
 
     @property
     def repository(self) -> str:
         """As people write it."""
-        return f"{self.org}/{self.repo}"
+        return self.project or f"{self.org}/{self.repo}"
+
+    @property
+    def is_project(self) -> bool:
+        """Whether it works in a folder of the operator's, not in one that we made."""
+        return bool(self.project)
 
     @property
     def follows_output(self) -> bool:

@@ -7,22 +7,17 @@ from typing import cast
 from attrs import evolve
 
 from sm.core import streams
-from sm.core.commands import PrepareRepository, ProbeMessage, SetTimer, StartAgent, StopAgent
-from sm.core.conversation import ConversationStep
+from sm.core.commands import ProbeMessage, SetTimer, StartAgent, StopAgent
 from sm.core.events import (
     AgentEnded,
     AgentStartFailed,
     ChannelSessionEnded,
     MessageProbed,
-    RepositoryClaimRequested,
-    RepositoryPrepared,
-    RepositoryPrepareFailed,
-    RepositoryRefused,
-    RepositoryReleased,
-    SessionRequested,
+    StatusRequested,
     StopRequested,
 )
-from sm.core.memory import Queued, SessionData
+from sm.core.memory import Queued
+from sm.core.push import PushStep
 from sm.core.stream_json import agent_session_uuid, initialize_line, interrupt_line
 from sm.core.tables import SESSION_MACHINE
 
@@ -34,55 +29,20 @@ UNFINISHED = ("pump_killed", "runtime_away")  # ends without the pump's own reco
 MAX_QUOTED = 80  # characters by which a person knows a message that may not have arrived
 
 
-class SessionStep(ConversationStep):
+class SessionStep(PushStep):
     """One event of a session; the methods are what the rows of the table name."""
 
     machine = SESSION_MACHINE
 
-    # --- how it comes to be ---------------------------------------------------------------------------------------
-
-    def claim_repository(self) -> None:
-        """Ask the repository's stream for the main clone."""
-        event = cast("SessionRequested", self.event)
-        self.data = SessionData(
-            session_id=event.session_id,
-            channel_id=event.channel_id,
-            user_name=event.user_name,
-            org=event.org,
-            repo=event.repo,
-            vm=event.vm,
-            alias=event.alias,
-            runtime=event.runtime,
-            image=event.image,
-            network=event.network,
-            permission_mode=event.permission_mode,
-        )
-        self.notify(self._repository(), RepositoryClaimRequested(event.session_id, event.channel_id))
-
-    def prepare_repository(self) -> None:
-        """The main clone is ours: make it, or find it whole."""
-        self.say("preparing")
-        self.issue(PrepareRepository(self.data.session_id, self.data.org, self.data.repo))
-
-    def say_in_use(self) -> None:
-        """Another session has the main clone, or nobody may have it now."""
-        holder = cast("RepositoryRefused", self.event).holder
-        if holder:
-            self.say("in_use", holder=streams.short(holder))
-        else:
-            self.say("repository_quarantined")
-
-    def say_prepare_failed(self) -> None:
-        """Mirror or main clone could not be made."""
-        event = cast("RepositoryPrepareFailed", self.event)
-        self.say("prepare_failed", code=event.code, detail=event.detail, waiting=self._waiting())
-
     # --- a generation ---------------------------------------------------------------------------------------------
 
-    def start_first_generation(self) -> None:
-        """The main clone is there."""
-        event = cast("RepositoryPrepared", self.event)
-        self.data = evolve(self.data, path=event.path, mirror=event.mirror)
+    def start_in_project(self) -> None:
+        """The folder is ours; there is nothing to make."""
+        self.say("preparing")
+        self.start_in_place()
+
+    def start_in_place(self) -> None:
+        """The place is there."""
         self.say("starting")
         self._start_generation(resume=False)
 
@@ -143,7 +103,7 @@ class SessionStep(ConversationStep):
     def say_start_failed(self) -> None:
         """The runtime, the image or the network is not as it must be."""
         event = cast("AgentStartFailed", self.event)
-        self.say("start_failed", code=event.code, detail=event.detail, waiting=self._waiting())
+        self.say("start_failed", code=event.code, detail=event.detail, waiting=self.waiting())
 
     def timer_is_ready(self) -> bool:
         """The sixty seconds in which this generation had to answer are over."""
@@ -207,7 +167,7 @@ class SessionStep(ConversationStep):
     def say_gave_up(self) -> None:
         """It cannot be started."""
         message = "never_ready" if self.data.generation == 1 else "gave_up"
-        self.say(message, waiting=self._waiting(), **self._end_facts())
+        self.say(message, waiting=self.waiting(), **self._end_facts())
         if self.talk.unacknowledged is not None:
             self.say("in_doubt", text=self.talk.unacknowledged.text[:MAX_QUOTED])
 
@@ -259,7 +219,7 @@ class SessionStep(ConversationStep):
 
     def say_stopped(self) -> None:
         """All is over."""
-        self.say("stopped", waiting=self._waiting())
+        self.say("stopped", waiting=self.waiting())
 
     def leave_channel(self) -> None:
         """The channel is free."""
@@ -267,15 +227,27 @@ class SessionStep(ConversationStep):
         self.notify(streams.channel(self.data.channel_id), ended)
 
     def leave_all(self) -> None:
-        """The main clone and the channel are free."""
-        self.notify(self._repository(), RepositoryReleased(self.data.session_id))
+        """The place and the channel are free."""
+        self.close_push()
+        self.give_place_back()
         self.leave_channel()
 
     # --- anything at any time -------------------------------------------------------------------------------------
 
     def say_status(self) -> None:
         """What the session is doing."""
-        self.say("status", state=self.state, waiting=self._waiting(), started_by=self.data.user_name)
+        event, data = self.event, self.data
+        root_id = event.root_id if isinstance(event, StatusRequested) else data.root_id
+        self.say_in(
+            root_id,
+            "status",
+            state=self.state,
+            session=streams.short(data.session_id),
+            waiting=self.waiting(),
+            started_by=data.user_name,
+            path=data.path,
+            branch=data.branch,
+        )
 
     def vm_answers(self) -> bool:
         """The channel was not told otherwise."""
@@ -303,13 +275,6 @@ class SessionStep(ConversationStep):
 
     def _set_timer(self, name: str, after_ms: int) -> None:
         self.issue(SetTimer(self.data.session_id, name, self.data.generation, due_ms=self.at_ms + after_ms))
-
-    def _repository(self) -> str:
-        return streams.repository(self.data.vm, self.data.org, self.data.repo)
-
-    def _waiting(self) -> str:
-        people = [line for line in self.talk.queue if line.post_id]
-        return str(len(people))
 
     def _end_facts(self) -> dict[str, str]:
         end = self.data.end

@@ -69,6 +69,7 @@ class Step(Generic[D]):
     """A short-lived model for a shared machine: holds the state's name, collects what the rows ask for."""
 
     machine: Machine
+    data: D
 
     def __init__(self, name: str, data: D, recorded: Recorded) -> None:
         self.state = name

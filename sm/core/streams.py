@@ -1,15 +1,16 @@
 """The names of streams: `kind:id`.
 
-A session's stream replays alone. The others coordinate: a channel (whose message is it?), a repository (is its
-main clone in use?), the alias (who was allowed what?), a VM (which host key do we trust?).
+A session's stream replays alone. The others coordinate: a channel (whose message is it?), a repository (who works in
+its main clone and worktrees, on which branches?), a project (who works in the folder?), the alias (who was allowed
+what?), a VM (which host key do we trust?).
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-StreamKind = Literal["session", "channel", "repository", "alias", "vm"]
-KINDS: tuple[StreamKind, ...] = ("session", "channel", "repository", "alias", "vm")
+StreamKind = Literal["session", "channel", "repository", "project", "alias", "vm"]
+KINDS: tuple[StreamKind, ...] = ("session", "channel", "repository", "project", "alias", "vm")
 
 
 def session(session_id: str) -> str:
@@ -23,8 +24,13 @@ def channel(channel_id: str) -> str:
 
 
 def repository(vm: str, org: str, repo: str) -> str:
-    """The coordinating stream of one repository's main clone on one VM."""
+    """The coordinating stream of one repository's main clone and worktrees on one VM."""
     return f"repository:{vm}/{org}/{repo}"
+
+
+def project(vm: str, path: str) -> str:
+    """The coordinating stream of one project's folder, by its real path on one VM."""
+    return f"project:{vm}{path}"
 
 
 def alias(name: str) -> str:

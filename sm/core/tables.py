@@ -8,7 +8,8 @@ and state are tried from above; a pair without a row is ignored and changes noth
 Some triggers are no events of the journal but what an event turned out to mean: `initialized`, `turn_opened`,
 `turn_closed`, `line_delivered` (a message for the agent is on its way), `line_acknowledged` (the agent has it, or
 another waits that it may have at once), `generation_over` (its container is stopped by us *and* its output is
-read to the end). A step fires them itself, within the same fold.
+read to the end), `git_allowed` and `git_denied` (what became of the request for the git host, which a session itself
+asks for). A step fires them itself, within the same fold.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ def _row(trigger: str, source: str, dest: str | None, do: str = "", when: str = 
 
 SESSION_STATES = [
     "new",
+    "locating",
     "claiming",
     "preparing",
+    "waiting",
     "starting",
     "ready",
     "working",
@@ -45,6 +48,7 @@ SESSION_STATES = [
     "probing",
     "resuming",
     "stopping",
+    "inspecting",
     "stopped",
     "failed",
     "refused",
@@ -52,19 +56,34 @@ SESSION_STATES = [
 ]
 SESSION_ENDED = ("stopped", "failed", "refused", "quarantined")
 
-_BEFORE_READY = "claiming preparing starting recovering probing resuming"
+_BEFORE_READY = "locating claiming preparing waiting starting recovering probing resuming"
 _AGENT_EXPECTED = "starting ready working resuming"
+_HAS_PLACE = "starting ready working recovering probing resuming stopping"
+_HAS_NO_PLACE = "locating claiming preparing waiting"
 _LIVE = "starting ready working resuming recovering stopping"
 _ALL = " ".join(SESSION_STATES)
+_TRUSTED = " ".join(state for state in SESSION_STATES if state != "quarantined")
 _UNFINISHED = " ".join(state for state in SESSION_STATES if state not in SESSION_ENDED)
 
 SESSION: tuple[Row, ...] = (
     # how it comes to be
-    _row("session.requested", "new", "claiming", "claim_repository"),
-    _row("repository.granted", "claiming", "preparing", "prepare_repository"),
+    _row("session.requested", "new", "locating", "remember resolve_project", "asks_for_project"),
+    _row("session.requested", "new", "claiming", "remember claim_repository"),
+    _row("project.resolved", "locating", "claiming", "claim_project"),
+    _row("project.refused", "locating", "failed", "say_project_refused leave_channel"),
+    _row("project.resolved", "stopping", "stopped", "say_stopped leave_channel"),
+    _row("project.refused", "stopping", "stopped", "say_stopped leave_channel"),
+    _row("repository.granted", "claiming", "starting", "start_in_project", "is_project"),
+    _row("repository.granted", "claiming", "preparing", "say_granted prepare_repository"),
     _row("repository.refused", "claiming", "refused", "say_in_use leave_channel"),
-    _row("repository.prepared", "preparing", "starting", "start_first_generation"),
+    _row("repository.progressed", "preparing", None, "say_progress"),
+    _row("repository.prepared", "preparing", "starting", "settle start_in_place"),
+    _row("repository.prepare_failed", "preparing", "waiting", "ask_for_git_host", "may_ask_for_git_host"),
+    _row("repository.prepare_failed", "preparing", "waiting", "try_git_later", "git_host_was_just_allowed"),
     _row("repository.prepare_failed", "preparing", "failed", "say_prepare_failed leave_all"),
+    _row("git_allowed", "waiting", "preparing", "prepare_repository"),
+    _row("git_denied", "waiting", "failed", "say_git_denied leave_all"),
+    _row("timer.fired", "waiting", "preparing", "prepare_repository", "timer_is_git"),
     _row("repository.prepared", "stopping", "stopped", "say_stopped leave_all"),
     _row("repository.prepare_failed", "stopping", "stopped", "say_stopped leave_all"),
     # a generation: one start of a container
@@ -78,11 +97,13 @@ SESSION: tuple[Row, ...] = (
     _row("agent.line_received", _LIVE, None, "take_line", "is_current is_new_output"),
     # what people and the firewall say to the agent
     _row("chat.message_assigned", "ready working", None, "queue_message deliver_next"),
-    _row("chat.message_assigned", _BEFORE_READY + " stopping", None, "queue_message"),
+    _row("chat.message_assigned", _BEFORE_READY + " stopping inspecting", None, "queue_message"),
     _row("network.approved", "ready working", None, "queue_network deliver_next"),
     _row("network.approved", _BEFORE_READY, None, "queue_network"),
     _row("network.denied", "ready working", None, "queue_network deliver_next"),
     _row("network.denied", _BEFORE_READY, None, "queue_network"),
+    _row("git_allowed", _HAS_PLACE, None, "go_on_with_git"),
+    _row("git_denied", _HAS_PLACE, None, "say_git_denied"),
     _row("network.failed", _UNFINISHED, None),  # the card says what went wrong; a person decides again
     _row("line_delivered", "ready", "working", "open_turn"),
     _row("turn_opened", "ready", "working", "open_turn"),
@@ -117,15 +138,43 @@ SESSION: tuple[Row, ...] = (
         "take_probe start_next_generation",
         "is_current is_what_was_asked",
     ),
+    # the work, and how it gets out
+    _row("workspace.diff_requested", _HAS_PLACE, None, "read_diff"),
+    _row("workspace.diff_requested", _HAS_NO_PLACE + " inspecting", None, "say_no_place"),
+    _row("workspace.diffed", _TRUSTED, None, "show_diff"),
+    _row("workspace.diff_failed", _TRUSTED, None, "say_diff_failed"),
+    _row("mirror.fetch_requested", _HAS_PLACE, None, "say_project_is_yours", "is_project"),
+    _row("mirror.fetch_requested", _HAS_PLACE, None, "fetch_mirror"),
+    _row("mirror.fetch_requested", _HAS_NO_PLACE + " inspecting", None, "say_no_place"),
+    _row("mirror.fetched", _TRUSTED, None, "say_fetched"),
+    _row("mirror.fetch_failed", _HAS_PLACE, None, "ask_for_git_host", "may_ask_for_git_host"),
+    _row("mirror.fetch_failed", _TRUSTED, None, "say_fetch_failed"),
+    _row("push.requested", _HAS_PLACE, None, "say_project_is_yours", "is_project"),
+    _row("push.requested", _HAS_PLACE, None, "say_push_under_way", "push_is_under_way"),
+    _row("push.requested", _HAS_PLACE, None, "prepare_push"),
+    _row("push.requested", _HAS_NO_PLACE + " inspecting", None, "say_no_place"),
+    _row("push.prepared", _HAS_PLACE, None, "ask_to_push", "push_is_preparing"),
+    _row("push.refused", _TRUSTED, None, "say_push_refused", "push_is_preparing"),
+    _row("push.decided", _HAS_PLACE, None, "push_branch", "push_is_asked decides_to_push"),
+    _row("push.decided", _HAS_PLACE, None, "cancel_push", "push_is_asked decides_not_to_push"),
+    _row("push.done", _TRUSTED, None, "note_pushed", "push_goes_out"),
+    _row("push.failed", _HAS_PLACE, None, "wait_to_push", "push_goes_out may_ask_for_git_host"),
+    _row("push.failed", _TRUSTED, None, "note_push_failed", "push_goes_out"),
+    _row("card.posted", _TRUSTED, None, "note_push_card", "is_push_card"),
+    _row("card.failed", _TRUSTED, None, "forget_push", "is_push_card"),
     # the end that people ask for
-    _row("session.stop_requested", "preparing", "stopping", "note_stop"),
+    _row("session.stop_requested", "locating", "stopping", "note_stop"),
+    _row("session.stop_requested", "waiting", "stopped", "note_stop say_stopped leave_all"),
+    _row("session.stop_requested", "preparing", "stopping", "note_stop cancel_prepare"),
     _row("session.stop_requested", "starting ready resuming", "stopping", "note_stop stop_agent"),
     _row("session.stop_requested", "recovering probing", "stopping", "note_stop stop_agent fire_if_over"),
     _row("session.stop_requested", "working", "stopping", "note_stop interrupt"),
-    _row("session.stop_requested", "stopping", None, "say_already_stopping"),
+    _row("session.stop_requested", "stopping inspecting", None, "say_already_stopping"),
     _row("turn_closed", "stopping", None, "stop_agent"),
     _row("timer.fired", "stopping", None, "stop_agent", "timer_is_stop"),
-    _row("generation_over", "stopping", "stopped", "say_stopped leave_all"),
+    _row("generation_over", "stopping", "inspecting", "inspect_workspace"),
+    _row("workspace.inspected", "inspecting", "stopped", "say_stopped say_left_behind leave_all"),
+    _row("workspace.inspect_failed", "inspecting", "stopped", "say_stopped say_left_unseen leave_all"),
     # anything at any time
     _row("session.vm_lost", _UNFINISHED, None, "say_vm_lost", "vm_answers"),
     _row("session.vm_found", _UNFINISHED, None, "say_vm_found", "vm_is_lost"),
@@ -149,10 +198,16 @@ REQUEST: tuple[Row, ...] = (
 REPOSITORY_STATES = ["free", "held", "quarantined"]
 
 REPOSITORY: tuple[Row, ...] = (
-    _row("repository.claim_requested", "free", "held", "give"),
-    _row("repository.claim_requested", "held", None, "refuse"),
+    _row("repository.claim_requested", "free held", None, "give_worktree", "wants_worktree worktree_is_free"),
+    _row("repository.claim_requested", "free held", None, "refuse_worktree", "wants_worktree"),
+    _row("repository.claim_requested", "free", None, "refuse_branch", "branch_is_taken"),
+    _row("repository.claim_requested", "free", "held", "give_main"),
+    _row("repository.claim_requested", "held", None, "refuse_main"),
     _row("repository.claim_requested", "quarantined", None, "refuse_all"),
-    _row("repository.released", "held", "free", "take_back", "is_holder"),
+    _row("repository.settled", "held", None, "settle_main", "holds_main"),
+    _row("repository.settled", "free held", None, "settle_worktree", "holds_worktree"),
+    _row("repository.released", "held", "free", "take_back_main", "holds_main"),
+    _row("repository.released", "free held", None, "take_back_worktree", "holds_worktree"),
     _row("stream.quarantined", "free held", "quarantined"),
 )
 
@@ -166,8 +221,10 @@ CHANNEL: tuple[Row, ...] = (
     _row("chat.message_received", "new open", "occupied", "open_session", "asks_to_start"),
     _row("chat.message_received", "new", "open", "answer_without_session"),
     _row("chat.message_received", "open", None, "answer_without_session"),
+    _row("chat.message_received", "occupied", None, "open_session", "asks_to_start may_open_another"),
     _row("chat.message_received", "occupied", None, "pass_on"),
-    _row("channel.session_ended", "occupied", "open", "forget_session", "is_own_session"),
+    _row("channel.session_ended", "occupied", "open", "forget_session", "is_only_session"),
+    _row("channel.session_ended", "occupied", None, "forget_session", "is_own_session"),
     _row("chat.message_received", "quarantined", None, "say_quarantined"),
     _row("stream.quarantined", "new open occupied", "quarantined"),
 )
@@ -178,6 +235,11 @@ VM: tuple[Row, ...] = (
     _row("vm.host_key_seen", "new", "known", "trust"),
     _row("stream.quarantined", "new known", "quarantined"),
 )
+
+PROJECT_STATES, PROJECT = (
+    REPOSITORY_STATES,
+    REPOSITORY,
+)  # a folder is a repository's main clone and nothing more
 
 ALIAS_STATES = ["open", "quarantined"]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 import tldextract
-from attrs import frozen
+from attrs import field, frozen
 
 from sm.core import domains, grammar, markers
 from sm.core.channel import ChannelData
 from sm.core.events import (
     Event,
+    Intent,
     LineReceived,
     MessageReceived,
     MessageSkipped,
@@ -36,6 +38,18 @@ class Place:
     image: str
     network: str
     permission_mode: str
+    projects: Mapping[str, str] = field(factory=dict[str, str])  # paths on the VM by name
+    default_org: str = ""
+    auto_pull: bool = False
+    git_url: str = "https://github.com"
+
+    @property
+    def git_host(self) -> str:
+        """The git host, when a card can ask for it: by a name that may be opened, on the port that is."""
+        parts = urlsplit(self.git_url)
+        host = parts.hostname or ""
+        is_usual = parts.scheme == "https" and parts.port in (None, 443)
+        return host if is_usual and not judge(host).refused else ""
 
 
 class Ingress:
@@ -46,15 +60,16 @@ class Ingress:
     ) -> None:
         self._bot = bot_name
         self._place = place
+        self._known = grammar.Known(tuple(place.projects), place.default_org)
         self._masker = masker
         self._new_session_id = new_session_id
 
     def message(self, post: Post, user: User, channel: StreamState) -> Event:
         """A person's post. Where no session is and the bot isn't mentioned, its text is left out."""
         text, masked = self._masker.mask_text(post.message)
-        reading = grammar.read(text, self._bot)
+        reading = grammar.read(text, self._bot, self._known)
         data: ChannelData = channel.data
-        if not data.session_id and not reading.mentioned:
+        if not data.sessions and not reading.mentioned:
             return MessageSkipped(post.id, post.channel_id, post.create_at_ms)
         return MessageReceived(
             post_id=post.id,
@@ -67,10 +82,11 @@ class Ingress:
             masked=masked,
             created_at_ms=post.create_at_ms,
             intent=reading.intent,
-            placement=self._placement() if reading.intent.name == "start" else None,
+            placement=self._placement(reading.intent) if reading.intent.name == "start" else None,
+            root_id=post.root_id,
         )
 
-    def _placement(self) -> Placement:
+    def _placement(self, intent: Intent) -> Placement:
         place = self._place
         return Placement(
             session_id=self._new_session_id(),
@@ -80,6 +96,10 @@ class Ingress:
             image=place.image,
             network=place.network,
             permission_mode=place.permission_mode,
+            project_path=place.projects.get(intent.project, ""),
+            auto_pull=place.auto_pull,
+            git_url=place.git_url,
+            git_host=place.git_host,
         )
 
     def line(self, generation: int, *, offset: int, end: int, text: str, terminated: bool) -> LineReceived:

@@ -18,17 +18,27 @@ from attrs import frozen
 from sm.core.commands import (
     AppendLine,
     ApplyAlias,
+    CancelPrepare,
     Command,
+    DiffWorkspace,
+    FetchMirror,
+    InspectWorkspace,
     PostCard,
+    PostPushCard,
+    PreparePush,
     PrepareRepository,
     ProbeMessage,
+    PushBranch,
     Relay,
+    ResolveProject,
     SaveAlias,
     Say,
     SetTimer,
+    ShowDiff,
     StartAgent,
     StopAgent,
     UpdateCard,
+    UpdatePushCard,
 )
 from sm.core.events import StreamQuarantined
 from sm.engine.approvals import Approvals
@@ -37,6 +47,7 @@ from sm.engine.dispatch import Dispatcher, Effector
 from sm.engine.effectors.agent import AgentEffectors
 from sm.engine.effectors.alias import AliasEffectors
 from sm.engine.effectors.chat import ChatEffectors
+from sm.engine.effectors.place import PlaceEffectors
 from sm.engine.effectors.timers import TimerEffectors
 from sm.engine.faultpoints import FaultPoints
 from sm.engine.fenced_vm import FencedVm
@@ -332,6 +343,10 @@ class Service:
             image=settings.container_image,
             network=settings.container_network,
             permission_mode=settings.permission_mode,
+            projects=settings.projects,
+            default_org=settings.default_org or "",
+            auto_pull=settings.auto_pull,
+            git_url=settings.git_base_url,
         )
         return Ingress(bot_name=bot_name, place=place, masker=self._masker, new_session_id=random_session_id)
 
@@ -339,6 +354,7 @@ class Service:
         chat = ChatEffectors(
             self._peers.mattermost,
             identity=self._identity,
+            link=f"{self._settings.mattermost_url}/_redirect/pl/",
             callback_url=self._settings.callback_url,
             callback_secret=secret,
             journal=self._journal,
@@ -347,13 +363,24 @@ class Service:
             still_ours=self._still_ours,
         )
         agent = AgentEffectors(self._vm)
+        place = PlaceEffectors(self._vm, self.writer, self._clock)
         alias = AliasEffectors(self._peers.opnsense, still_ours=self._still_ours, writer=self.writer)
         return {
             Say: chat.say,
             Relay: chat.relay,
             PostCard: chat.post_card,
             UpdateCard: chat.update_card,
-            PrepareRepository: agent.prepare_repository,
+            ShowDiff: chat.show_diff,
+            PostPushCard: chat.post_push_card,
+            UpdatePushCard: chat.update_push_card,
+            ResolveProject: place.resolve_project,
+            PrepareRepository: place.prepare,
+            CancelPrepare: place.cancel,
+            InspectWorkspace: place.inspect,
+            DiffWorkspace: place.diff,
+            FetchMirror: place.fetch,
+            PreparePush: place.prepare_push,
+            PushBranch: place.push,
             StartAgent: agent.start,
             AppendLine: agent.append,
             StopAgent: agent.stop,

@@ -5,51 +5,17 @@ A changed wording is no change of the rules: commands hold the message's name an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from sm.core import domains
 from sm.engine.corrections import CORRECTIONS
-
-MAX_DETAIL = 600  # characters of somebody else's words in a message of ours
-MAX_LINE = 200  # … where they stand within a line
-
-Facts = Mapping[str, str]
+from sm.engine.phrases import Facts, code, counted, fenced, line, undelivered
+from sm.engine.place_wording import PLACE_MESSAGES, PREPARE_ADVICE
 
 
-def render(message: str, facts: Facts, *, bot: str) -> str:
-    """The words for a message. KeyError for one that has none (a test renders each)."""
-    return MESSAGES[message]({**facts, "bot": bot}).rstrip()
-
-
-def _detail(text: str) -> str:
-    short = text if len(text) <= MAX_DETAIL else "…" + text[-MAX_DETAIL:]
-    return short.replace("```", "'''").strip()
-
-
-def _fenced(text: str) -> str:
-    return f"\n```text\n{_detail(text)}\n```" if text.strip() else ""
-
-
-def _line(text: str, limit: int = MAX_LINE) -> str:
-    short = " ".join(text.split())
-    return short if len(short) <= limit else short[: limit - 1] + "…"
-
-
-def _code(text: str) -> str:
-    """Somebody else's words as a code span, out of which nothing leads."""
-    shown = _line(text).replace("`", "'")
-    return f"`{shown or ' '}`"
-
-
-def _undelivered(facts: Facts) -> str:
-    count = int(facts.get("waiting", "0"))
-    if not count:
-        return ""
-    return f"\n{count} {'message was' if count == 1 else 'messages were'} not delivered."
-
-
-def _preparing(facts: Facts) -> str:
-    return f"📦 Preparing **{facts['repository']}**..."
+def render(message: str, facts: Facts, *, bot: str, link: str = "") -> str:
+    """The words for a message; `link` begins the address of a post. KeyError for one without (a test renders each)."""
+    return MESSAGES[message]({**facts, "bot": bot, "link": link}).rstrip()
 
 
 def _starting(_: Facts) -> str:
@@ -71,55 +37,17 @@ def _resumed_without_memory(facts: Facts) -> str:
     )
 
 
-def _in_use(facts: Facts) -> str:
-    return (
-        f"⚠️ Repository **{facts['repository']}** is already in use by session `{facts['holder']}`.\n"
-        "Use `--worktree` for an isolated working directory:\n"
-        f"`@{facts['bot']} start {facts['repository']} --worktree`"
-    )
-
-
-def _channel_occupied(facts: Facts) -> str:
-    return (
-        f"⚠️ This channel already has session `{facts['session']}` on **{facts['repository']}**.\n"
-        f"Stop it first with `@{facts['bot']} stop`, or start in another channel."
-    )
-
-
 def _stopped(facts: Facts) -> str:
-    return "✅ Stopped." + _undelivered(facts)
+    return "✅ Stopped." + undelivered(facts)
 
 
 def _already_stopping(_: Facts) -> str:
     return "⏳ Already stopping. I will say when it is done."
 
 
-_PREPARE_ADVICE = {
-    "repository_missing": "GitHub has no such repository, or the VM's `GH_TOKEN` may not see it. Check the name.",
-    "no_access": "The VM may not read it. Set a `GH_TOKEN` with access in the VM user's login environment.",
-    "network_unreachable": "The VM cannot reach the git host. Its firewall must let the VM fetch from it.",
-    "disk_full": "The VM's disk is full. Make room, then start again.",
-    "path_taken": "A folder that I did not make is in the way. Move it, then start again.",
-    "runtime_missing": "The container runtime is not on the VM.",
-    "image_missing": "The agent's image is not on the VM.",
-    "network_missing": "The container network is not on the VM.",
-    "no_linger": "The VM user's containers would end with the connection.",
-    "api_key_missing": "Set `ANTHROPIC_API_KEY` in the VM user's login environment.",
-    "name_taken": "Another container has the name of this session's.",
-    "host_key_changed": "The VM shows another host key than the one that is trusted.",
-    "fenced": "Another copy of this service has taken over.",
-}
-
-
-def _prepare_failed(facts: Facts) -> str:
-    advice = _PREPARE_ADVICE.get(facts["code"], "Mend what it says, then start again.")
-    head = f"❌ Could not prepare **{facts['repository']}**. {advice}"
-    return head + _undelivered(facts) + _fenced(facts["detail"])
-
-
 def _start_failed(facts: Facts) -> str:
-    advice = _PREPARE_ADVICE.get(facts["code"], "Mend what it says, then start again.")
-    return f"❌ Could not start the container. {advice}" + _undelivered(facts) + _fenced(facts["detail"])
+    advice = PREPARE_ADVICE.get(facts["code"], "Mend what it says, then start again.")
+    return f"❌ Could not start the container. {advice}" + undelivered(facts) + fenced(facts["detail"])
 
 
 _TROUBLE = {
@@ -143,17 +71,17 @@ def _trouble(facts: Facts) -> str:
     why = ", out of memory" if words[-1] == "true" else ""
     why += ", its output is over 256 MiB" if words[1:2] == ["153"] else ""
     why += ", its output cannot be written: is the VM's disk full?" if words[1:2] == ["1"] else ""
-    return f"{said} (exit status {_code(words[0])}{why})"
+    return f"{said} (exit status {code(words[0])}{why})"
 
 
 def _never_ready(facts: Facts) -> str:
     head = f"❌ The agent {_trouble(facts)}. Its last words are below; mend it, then start again."
-    return head + _undelivered(facts) + _fenced(facts["err_tail"])
+    return head + undelivered(facts) + fenced(facts["err_tail"])
 
 
 def _agent_ended(facts: Facts) -> str:
     cut = "\nIts turn was cut off: write `continue` to go on." if facts["turn_was_open"] else ""
-    return f"⚠️ The agent {_trouble(facts)}. Starting it again..." + cut + _fenced(facts["err_tail"])
+    return f"⚠️ The agent {_trouble(facts)}. Starting it again..." + cut + fenced(facts["err_tail"])
 
 
 def _gave_up(facts: Facts) -> str:
@@ -162,7 +90,7 @@ def _gave_up(facts: Facts) -> str:
         f"files are kept. "
         f"Go on with `@{facts['bot']} start {facts['repository']}`."
     )
-    return head + _undelivered(facts) + _fenced(facts["err_tail"])
+    return head + undelivered(facts) + fenced(facts["err_tail"])
 
 
 def _turn_cut_off(_: Facts) -> str:
@@ -170,7 +98,7 @@ def _turn_cut_off(_: Facts) -> str:
 
 
 def _in_doubt(facts: Facts) -> str:
-    quoted = _line(facts["text"])
+    quoted = line(facts["text"])
     return f"⚠️ This message may not have arrived; send it again if the agent doesn't answer it:\n> `{quoted}`"
 
 
@@ -181,11 +109,13 @@ def _no_session(facts: Facts) -> str:
 def _help(facts: Facts) -> str:
     bot = facts["bot"]
     return (
-        f"`@{bot} start org/repo` starts a session on a GitHub repository\n"
-        f"`@{bot} stop` ends it\n"
-        f"`@{bot} status` says what it is doing\n"
-        "Every other message in the channel goes to the agent while a session runs. "
-        "When it needs a host, a card asks you."
+        f"`@{bot} start org/repo` starts a session on a GitHub repository; `org/repo@branch` on that branch, "
+        "`--worktree` or `--worktree=NAME` in a folder of its own\n"
+        f"`@{bot} stop` ends it, `@{bot} status` says what it is doing\n"
+        f"`@{bot} diff` shows the change so far, `@{bot} push` pushes its branch after you have seen what goes out, "
+        f"`@{bot} fetch` brings new commits within its reach\n"
+        "Every other message in the channel goes to the agent while a session runs; a further session talks in the "
+        "thread of its start message. When the agent needs a host, a card asks you."
     )
 
 
@@ -213,12 +143,12 @@ def _domain_refused(facts: Facts) -> str:
 
 
 def _api_retry(facts: Facts) -> str:
-    said = _code(facts["detail"])
+    said = code(facts["detail"])
     return f"⏳ The Anthropic API does not answer ({said}); the agent keeps trying for some minutes."
 
 
 def _turn_failed(facts: Facts) -> str:
-    said = _fenced(facts["detail"]) or " (its words are above)."
+    said = fenced(facts["detail"]) or " (its words are above)."
     return "⚠️ The agent's turn ended with an error" + (":" if facts["detail"] else "") + said
 
 
@@ -232,15 +162,23 @@ _STATES = {
     "probing": "is being started again",
     "resuming": "is being started again",
     "stopping": "is stopping",
+    "inspecting": "is stopping",
+    "locating": "is being prepared",
+    "waiting": "waits for the git host: decide on its card",
     "quarantined": "is quarantined: an operator must look at its journal",
 }
 
 
 def _status(facts: Facts) -> str:
     waiting = int(facts["waiting"])
-    queued = f" {waiting} {'message waits' if waiting == 1 else 'messages wait'}." if waiting else ""
+    queued = f" {counted(waiting, 'message waits', 'messages wait')}." if waiting else ""
     did = _STATES.get(facts["state"], f"is over ({facts['state']})")
-    return f"The session on **{facts['repository']}**, started by @{facts['started_by']}, {did}.{queued}"
+    on = f" on branch {code(facts['branch'])}" if facts["branch"] else ""
+    where = f" It works in {code(facts['path'])}{on}." if facts["path"] else ""
+    return (
+        f"Session `{facts['session']}` on **{facts['repository']}**, started by @{facts['started_by']}, {did}."
+        f"{where}{queued}"
+    )
 
 
 def _repository_quarantined(facts: Facts) -> str:
@@ -265,7 +203,7 @@ def _host_key_trusted(facts: Facts) -> str:
 
 
 def _vm_lost(facts: Facts) -> str:
-    return f"⏳ The VM is unreachable, retrying... Nothing is lost meanwhile.\n{_code(facts['reason'])}"
+    return f"⏳ The VM is unreachable, retrying... Nothing is lost meanwhile.\n{code(facts['reason'])}"
 
 
 def _vm_found(_: Facts) -> str:
@@ -280,16 +218,13 @@ def _quarantined(facts: Facts) -> str:
 
 
 MESSAGES: dict[str, Callable[[Facts], str]] = {
-    "preparing": _preparing,
+    **PLACE_MESSAGES,
     "starting": _starting,
     "ready": _ready,
     "resumed": _resumed,
     "resumed_without_memory": _resumed_without_memory,
-    "in_use": _in_use,
-    "channel_occupied": _channel_occupied,
     "stopped": _stopped,
     "already_stopping": _already_stopping,
-    "prepare_failed": _prepare_failed,
     "start_failed": _start_failed,
     "never_ready": _never_ready,
     "agent_ended": _agent_ended,

@@ -29,6 +29,13 @@ _NOON_MS = 1_795_521_600_000
 _PATH = "/home/claude/repos/github.com/acme/webapp"
 _MIRROR = "/home/claude/repos/.mirrors/github.com/acme/webapp.git"
 _CONTAINER = "4a73110367e8fc78ec509a6d9e60577e02bbf88033c5f8f4ae9f3613ccc8cc76"
+_COMMIT = "0b38a958c90a1835071502626e2c8fa2e3a450fa"
+_DIFF, _FETCH, _PUSH = (
+    "qw1u6dqfcbd4zkwa5ne3wrh61a",
+    "bs9m3kc7jtgyxjo5wzq8ryn4ue",
+    "d5xtf8m1c3bqpnz9ooh7ujwa4r",
+)
+_A_DIFF = "diff --git a/setup.py b/setup.py\n--- a/setup.py\n+++ b/setup.py\n@@ -1 +1,2 @@\n a\n+b\n"
 _UUID = message_uuid(_STREAM, 21)
 _DOMAIN, _REQUEST, _CARD_ID = "pypi.org", "r27x0", "c29"
 _TABLE = ("160.79.104.10", "2607:6bc0::10")
@@ -115,12 +122,35 @@ _EVENTS: tuple[Event, ...] = (
     e.RepositoryPrepared(
         path=_PATH,
         branch="main",
-        head="0b38a958c90a1835071502626e2c8fa2e3a450fa",
+        head=_COMMIT,
         mirror=_MIRROR,
         created=True,
+        default_branch="main",
+        base="main",
+        notes=(e.Note("lfs", "2 files"),),
     ),
     e.RepositoryPrepareFailed(code="disk_full", detail="No space left on device"),
+    e.RepositorySettled(session_id=_SESSION, branch="main"),
     e.RepositoryReleased(session_id=_SESSION),
+    e.RepositoryProgressed(phase="Receiving objects", percent=45),
+    e.RepositoryPrepareCancelled(),
+    e.ProjectResolved(path="/home/claude/projects/myproject", branch="main", head=_COMMIT),
+    e.ProjectRefused(code="project_missing", detail="There is no /home/claude/projects/myproject on the VM."),
+    # the work, and how it gets out
+    e.WorkspaceInspected(branch="main", head=_COMMIT, changed=(" M setup.py",), changed_count=1, unpushed=2),
+    e.WorkspaceInspectFailed(code="image_missing", detail="Error: claude-code:latest: image not known"),
+    e.DiffRequested(post_id=_DIFF, user_name="james"),
+    e.WorkspaceDiffed(text=_A_DIFF, cut=False, files=1, insertions=1, deletions=0),
+    e.WorkspaceDiffFailed(code="not_git", detail="/home/claude/projects/myproject is no git repository."),
+    e.FetchRequested(post_id=_FETCH, user_name="james"),
+    e.MirrorFetched(changed=3),
+    e.MirrorFetchFailed(code="network_unreachable", detail="Could not resolve host: github.com"),
+    e.PushRequested(post_id=_PUSH, user_id=_JAMES, user_name="james"),
+    e.PushPrepared(commit=_COMMIT, commits=2, stat=" setup.py | 1 +\n", workflows=False, new_branch=True),
+    e.PushRefused(code="nothing_to_push", detail="main has no commits that upstream lacks."),
+    e.PushDecided(card_id="p52", action="approve", user_id=_JAMES, user_name="james", via="button"),
+    e.PushDone(commit=_COMMIT, target="sm/abc12345"),
+    e.PushFailed(code="push_rejected", detail="! [rejected] sm/abc12345 (non-fast-forward)"),
     # its agent
     e.AgentStarted(generation=1, container_id=_CONTAINER),
     e.AgentStartFailed(
@@ -185,6 +215,47 @@ _EVENTS: tuple[Event, ...] = (
 )
 
 _COMMANDS: tuple[Command, ...] = (
+    c.CancelPrepare(session_id=_SESSION),
+    c.ResolveProject(session_id=_SESSION, path="/home/claude/projects/myproject"),
+    c.InspectWorkspace(session_id=_SESSION, workspace=_PATH, mirror=_MIRROR),
+    c.DiffWorkspace(session_id=_SESSION, workspace=_PATH, mirror=_MIRROR, base="main"),
+    c.ShowDiff(channel_id=_CHANNEL, session_id=_SESSION),
+    c.FetchMirror(session_id=_SESSION, org="acme", repo="webapp"),
+    c.PreparePush(
+        session_id=_SESSION,
+        org="acme",
+        repo="webapp",
+        workspace=_PATH,
+        branch="main",
+        target="sm/abc12345",
+        default_branch="main",
+    ),
+    c.PostPushCard(
+        card_id="p52",
+        session_id=_SESSION,
+        channel_id=_CHANNEL,
+        root_id="",
+        repository="acme/webapp",
+        commit=_COMMIT,
+        commits=2,
+        target="sm/abc12345",
+        new_branch=True,
+        stat=" setup.py | 1 +\n",
+        workflows=False,
+    ),
+    c.UpdatePushCard(
+        card_id="p52",
+        session_id=_SESSION,
+        channel_id=_CHANNEL,
+        post_id=_CARD_POST,
+        repository="acme/webapp",
+        commit=_COMMIT,
+        target="sm/abc12345",
+        status="done",
+        user_name="james",
+        compare_url="https://github.com/acme/webapp/compare/main...sm/abc12345",
+    ),
+    c.PushBranch(session_id=_SESSION, org="acme", repo="webapp", commit=_COMMIT, target="sm/abc12345"),
     c.Say(channel_id=_CHANNEL, message="preparing", facts=(("repository", "acme/webapp"),)),
     c.Relay(channel_id=_CHANNEL, part=0),
     c.PostCard(

@@ -27,6 +27,7 @@ from sm.vm.model import (
     VmSettings,
 )
 from sm.vm.remote import MAX_ANSWER_BYTES, MAX_PREAMBLE_BYTES, Answer, command, read_answer, script
+from sm.vm.repositories import Repositories
 from sm.vm.ssh import Pool
 from sm.vm.table import meaning_of
 from sm.vm.upstream import Upstream
@@ -62,6 +63,7 @@ class Vm:
                 )
         self._pool = Pool.of(settings, accept_host_key)
         self._watches = Watches(self._pool)
+        self.repositories = Repositories(self._run, settings)
         self.workspaces = Workspaces(self._run, settings)
         self.upstream = Upstream(self._run, settings)
 

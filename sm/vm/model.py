@@ -52,15 +52,65 @@ class HostKey:
     fingerprint: str
 
 
+@frozen(kw_only=True)
+class PrepareSpec:
+    """Which place is to be there: the main clone, or the worktree of a name; and on which branch."""
+
+    session_id: str
+    org: str
+    repo: str
+    worktree: str = ""
+    """The worktree's name; empty for the main clone."""
+    branch: str = ""
+    """The branch that was asked for; empty: where the main clone is, the default one for a worktree."""
+    create: str = ""
+    """The branch that a new worktree gets, from `branch`."""
+    update: bool = False
+    """Fetch first, and fast-forward a main clone that has no changes."""
+    fetch: bool = False
+    """Fetch the mirror in any case."""
+
+
 @frozen
+class Progress:
+    """How far git is, in its own words and percent."""
+
+    phase: str
+    percent: int
+
+
+@frozen
+class Note:
+    """What a person should know of a place that was prepared all the same."""
+
+    code: str
+    detail: str
+
+
+@frozen(kw_only=True)
 class Prepared:
-    """A main clone that is there: its path, branch (empty when detached), commit (empty when it has none)."""
+    """A place that is there: its path, branch (empty when detached), commit (empty when it has none).
+
+    `base` is the branch upstream that it comes from; `created`: it was made now.
+    """
 
     path: str
     branch: str
     head: str
     mirror: str
     created: bool
+    default_branch: str = ""
+    base: str = ""
+    notes: tuple[Note, ...] = ()
+
+
+@frozen
+class Project:
+    """A project's folder by its real path. Branch and commit are empty where it is no repository."""
+
+    path: str
+    branch: str
+    head: str
 
 
 @frozen(kw_only=True)

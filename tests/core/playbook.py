@@ -35,15 +35,27 @@ ALIAS = "llm_approved_domains"
 VM = "vm1"
 NOON_MS = 1_700_000_000_000
 SUFFIXES = {"co.uk", "github.io"}
+KNOWN = grammar.Known(projects=("myproject",))
 
-PLACE = e.Placement(SESSION, VM, ALIAS, "podman", "claude-code:latest", "isolated", "bypassPermissions")
+PLACE = e.Placement(
+    SESSION,
+    VM,
+    ALIAS,
+    "podman",
+    "claude-code:latest",
+    "isolated",
+    "bypassPermissions",
+    project_path="/home/claude/projects/myproject",
+)
 
 
-def said(message: str, channel: str = CHANNEL, repository: str = "acme/webapp", **facts: str) -> c.Say:
-    """What a session says; `repository=""` for a channel, which has none."""
+def said(
+    message: str, channel: str = CHANNEL, repository: str = "acme/webapp", root: str = "", **facts: str
+) -> c.Say:
+    """What a session says; `repository=""` for a channel, which has none. `root`: the thread."""
     if repository:
         facts["repository"] = repository
-    return c.Say(channel, message, tuple(sorted(facts.items())))
+    return c.Say(channel, message, tuple(sorted(facts.items())), root)
 
 
 @frozen
@@ -167,16 +179,27 @@ class World:
     # --- people -----------------------------------------------------------------------------------------------------
 
     def post(
-        self, text: str, *, user: str = "james", session: str = "", masked: int = 0, post_id: str = ""
+        self,
+        text: str,
+        *,
+        user: str = "james",
+        session: str = "",
+        masked: int = 0,
+        post_id: str = "",
+        root_id: str = "",
+        **place: Any,
     ) -> World:
         """A person posts; read as at ingress."""
         self.posts += 1
         post_id = post_id or f"post{self.posts}"
-        reading = grammar.read(text, BOT)
-        holds_session = self.of(streams.channel(self.channel)).data.session_id
+        reading = grammar.read(text, BOT, KNOWN)
+        holds_session = self.of(streams.channel(self.channel)).data.sessions
         if not holds_session and not reading.mentioned:
             return self >> e.MessageSkipped(post_id, self.channel, self.at_ms)
         starts = reading.intent.name == "start"
+        named = session or self.session
+        while starts and self.state(named) != "new":  # an id is given once
+            named = f"{named[:-4]}{int(named[-4:]) + 1:04}"
         return self >> e.MessageReceived(
             post_id=post_id,
             channel_id=self.channel,
@@ -188,7 +211,8 @@ class World:
             masked=masked,
             created_at_ms=self.at_ms,
             intent=reading.intent,
-            placement=evolve(PLACE, session_id=session or self.session) if starts else None,
+            placement=evolve(PLACE, session_id=named, **place) if starts else None,
+            root_id=root_id,
         )
 
     def start(self, repository: str = "acme/webapp", **how: Any) -> World:
@@ -259,8 +283,8 @@ class World:
         generation = self.data.generation
         return self >> e.AgentStarted(generation, f"container{generation}")
 
-    def prepared(self) -> World:
-        return self >> PREPARED
+    def prepared(self, **other: Any) -> World:
+        return self >> evolve(PREPARED, **other)
 
     def ready(self) -> World:
         """From nothing to Ready."""
@@ -278,6 +302,26 @@ class World:
 
     def container_stopped(self) -> World:
         return self >> e.AgentStopped(self.data.generation, "ended", "143 0")
+
+    def looked_at(self, *changed: str, unpushed: int = 0) -> World:
+        """What a stopped session leaves was seen."""
+        return self >> e.WorkspaceInspected(self.data.branch, "f" * 40, changed, len(changed), unpushed)
+
+    def stopped(self) -> World:
+        """Stop, to the end."""
+        self.stop().ended().container_stopped()
+        return self.looked_at()
+
+    def push_shown(self) -> World:
+        """A push is asked for, and its card is in the channel."""
+        self.post("@claude push") >> PUSH_PREPARED
+        return self.record(
+            streams.session(self.session),
+            e.CardPosted(self.data.push.card_id, "post-of-push", self.data.channel_id),
+        )
+
+    def push_decided(self, action: str = "approve", user: str = "james") -> World:
+        return self >> e.PushDecided(self.data.push.card_id, action, f"u-{user}", user)
 
     def probed(self, found: bool | None) -> World:
         probe = self.last(c.ProbeMessage)
@@ -327,7 +371,7 @@ class World:
         """The stream for which the service would submit this event."""
         if isinstance(event, e.ChannelJoined | e.MessageReceived | e.MessageSkipped | e.ChannelSessionEnded):
             return streams.channel(getattr(event, "channel_id", self.channel))
-        if isinstance(event, e.RepositoryClaimRequested | e.RepositoryReleased):
+        if isinstance(event, e.RepositoryClaimRequested | e.RepositoryReleased | e.RepositorySettled):
             return streams.repository(VM, "acme", "webapp")
         if isinstance(event, ALIAS_EVENTS):
             return streams.alias(ALIAS)
@@ -352,7 +396,10 @@ PREPARED = e.RepositoryPrepared(
     head="f" * 40,
     mirror="/home/claude/repos/.mirrors/github.com/acme/webapp.git",
     created=True,
+    default_branch="main",
+    base="main",
 )
+PUSH_PREPARED = e.PushPrepared("c" * 40, 2, " a.py | 2 +-\n", workflows=False, new_branch=True)
 
 
 # --- lines of the agent, in the shapes of Claude Code 2.1.197 -----------------------------------------------------------

@@ -105,9 +105,11 @@ def test_the_example_conversation_from_start_to_stopped():
     world.stop()
     assert world.commands == [StopAgent(SESSION, 1)]
     assert world.ended(how="143 0").commands == []
-    world.container_stopped()
-    assert world.commands == [said("stopped", waiting="0")]
-    assert world.events == ["agent.stopped", "repository.released", "channel.session_ended"]
+    assert world.container_stopped().kinds == ["workspace.inspect"]
+    world.looked_at()
+    assert world.commands[0] == said("stopped", waiting="0")
+    assert world.said == ["stopped", "left_behind"]
+    assert world.events == ["workspace.inspected", "repository.released", "channel.session_ended"]
     assert (world.state(), world.channel_state(), world.repository()) == ("stopped", "open", "free")
 
 

@@ -14,7 +14,7 @@ from sm.core.memory import SessionData
 from sm.core.stream_json import message_uuid
 
 from .anything import Move, plausible_moves, play, reports
-from .playbook import VM, World
+from .playbook import VM, Issued, World
 
 often = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -33,11 +33,18 @@ def promises(world: World) -> None:
         if streams.kind_of(stream) != "session":
             continue
         data = cast("SessionData", state.data)
+        if state.name == "new":
+            continue
         over = state.name in {"stopped", "failed", "refused"}
-        holder = world.of(streams.repository(VM, data.org, data.repo)).data.holder
-        occupant = world.of(streams.channel(data.channel_id)).data.session_id
-        assert (holder == data.session_id) is (not over), "holds the main clone while it lives"
-        assert (occupant == data.session_id) is (not over), "holds the channel while it lives"
+        place = streams.repository(VM, data.org, data.repo)
+        if data.is_project:
+            place = streams.project(VM, data.path)
+        holders = [held.holder for held in world.of(place).data.held]
+        members = [member.session_id for member in world.of(streams.channel(data.channel_id)).data.sessions]
+        assert (data.session_id in members) is (not over), "belongs to the channel while it lives"
+        if state.name != "locating" and not (state.name == "stopping" and not data.path and data.is_project):
+            assert (holders.count(data.session_id) == 1) is (not over), "holds its place while it lives"
+        assert len(set(holders)) == len(holders), "nobody holds two places"
         if state.name == "recovering":
             assert data.stop_issued, "a generation that is over is stopped"
         if state.name == "ready":
@@ -122,19 +129,26 @@ def test_each_session_can_be_stopped_from_wherever_it_is(moves: list[Move]):
         world.channel = world.data.channel_id
         if world.state() in {"new", "stopped", "failed", "refused"}:
             continue
-        world.stop()
+        world.post(f"@claude stop {world.session}")
         settle(world, stream)
         assert world.state() in {"stopped", "failed"}
-        assert (world.channel_state(), world.repository(world.data.repository)) == ("open", "free")
+        mine = [
+            m for m in world.of(streams.channel(world.channel)).data.sessions if m.session_id == world.session
+        ]
+        assert mine == []
 
 
 def settle(world: World, stream: str) -> None:
     """Report all that a session asked for, time included; a container that is stopped has no more to say."""
-    while waiting := [i for i in world.issued if i.stream == stream and i.id not in world.settled]:
-        issued = waiting[0]
+
+    def waiting() -> list[Issued]:
+        if world.data.follows_output and world.data.stop_reported:
+            world.ended()  # it was stopped before this: whoever follows its output still comes to the end
+        return [i for i in world.issued if i.stream == stream and i.id not in world.settled]
+
+    while unsettled := waiting():
+        issued = unsettled[0]
         world.settled.add(issued.id)
         if isinstance(issued.command, c.StopAgent) and world.data.follows_output:
             world.ended()
         world.record(stream, reports(issued.command)[0])
-    if world.data.follows_output and world.data.stop_reported:
-        world.ended()  # it was stopped before this: whoever follows its output still comes to the end

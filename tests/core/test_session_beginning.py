@@ -113,14 +113,6 @@ def test_the_timer_of_an_agent_that_answered_means_nothing(state: str):
     assert world.state() == state
 
 
-def test_a_second_start_in_a_channel_says_so():
-    world = World().start()
-    world.start("acme/other", session=OTHER)
-    occupied = said("channel_occupied", session="abc12345", repository="acme/webapp")
-    assert world.commands == [occupied]
-    assert world.state(OTHER) == "new"
-
-
 def test_a_repository_in_use_by_another_channels_session_is_answered_there():
     world = World().start()
     world.channel, world.session = "ch2", OTHER
@@ -147,9 +139,7 @@ def test_another_repository_is_free_for_another_channel():
 
 
 def test_a_stopped_sessions_repository_is_free_for_the_next():
-    world = World().ready().stop()
-    world.ended()
-    world.container_stopped()
+    world = World().ready().stopped()
     world.channel, world.session = "ch2", OTHER
     assert world.start().kinds == ["chat.say", "repository.prepare"]
 
@@ -182,4 +172,13 @@ def test_status_says_what_the_session_does_and_what_waits():
     world = World().start(user="sarah")
     world.post("one")
     world.post("@claude status")
-    assert world.commands == [said("status", state="preparing", waiting="1", started_by="sarah")]
+    status = said(
+        "status",
+        state="preparing",
+        session="abc12345",
+        waiting="1",
+        started_by="sarah",
+        path="",
+        branch="",
+    )
+    assert world.commands == [status]

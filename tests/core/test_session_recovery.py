@@ -8,7 +8,7 @@ from sm.core import events as e
 from sm.core.commands import ProbeMessage, StartAgent, StopAgent
 from sm.core.stream_json import agent_session_uuid, initialize_line
 
-from .playbook import CHANNEL, SESSION, World, init, said
+from .playbook import CHANNEL, PREPARED, SESSION, World, init, said
 
 FACTS = {"trouble": "ended", "exit": "137 0", "err_tail": ""}
 
@@ -260,7 +260,15 @@ def test_a_quarantined_session_says_so_once_and_acts_no_more():
 
 def test_people_who_write_to_a_quarantined_session_hear_of_it():
     world = World().working() >> e.StreamQuarantined("why", 9)
-    answer = said("status", state="quarantined", waiting="0", started_by="james")
+    answer = said(
+        "status",
+        state="quarantined",
+        session="abc12345",
+        waiting="0",
+        started_by="james",
+        path=PREPARED.path,
+        branch="main",
+    )
     for text in ("hello?", "@claude stop", "@claude status"):
         assert world.post(text).commands == [answer]
         assert world.channel == CHANNEL

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sm.core import events as e
-from sm.core.commands import AppendLine, SetTimer, StopAgent
+from sm.core.commands import AppendLine, CancelPrepare, InspectWorkspace, SetTimer, StopAgent
 from sm.core.stream_json import interrupt_line
 
-from .playbook import SESSION, World, result, said
+from .playbook import PREPARED, SESSION, World, result, said
 
 
 def freed(world: World) -> bool:
@@ -20,7 +20,7 @@ def freed(world: World) -> bool:
 )
 def test_stop_while_preparing_waits_for_the_repository(report: e.Event | None):
     world = World().start().stop()
-    assert (world.state(), world.commands) == ("stopping", [])
+    assert (world.state(), world.commands) == ("stopping", [CancelPrepare(SESSION)])
     world = world.prepared() if report is None else world >> report
     assert world.commands == [said("stopped", waiting="0")]
     assert freed(world)
@@ -31,14 +31,14 @@ def test_stop_while_starting_ends_the_container_that_may_come():
     assert world.stop().commands == [StopAgent(SESSION, 1)]
     assert world.started().commands == []
     assert world.ended().commands == []
-    assert world.container_stopped().said == ["stopped"]
+    assert world.container_stopped().looked_at().said == ["stopped", "left_behind"]
     assert freed(world)
 
 
 def test_stop_while_starting_whose_container_never_starts():
     world = World().start().prepared().stop()
     assert (world >> e.AgentStartFailed(1, "image_missing", "")).commands == []
-    assert world.container_stopped().said == ["stopped"]
+    assert world.container_stopped().looked_at().said == ["stopped", "left_behind"]
     assert freed(world)
 
 
@@ -52,8 +52,47 @@ def test_stop_while_ready_stops_the_container():
     world = World().ready()
     assert world.stop().commands == [StopAgent(SESSION, 1)]
     assert world.container_stopped().commands == []
-    assert world.ended(how="143 0").commands == [said("stopped", waiting="0")]
+    assert world.ended(how="143 0").commands == [InspectWorkspace(SESSION, PREPARED.path, PREPARED.mirror)]
+    assert world.state() == "inspecting"
+    assert world.looked_at().commands[0] == said("stopped", waiting="0")
     assert freed(world)
+
+
+def test_its_answer_names_what_the_session_leaves():
+    world = World().ready().stop().ended()
+    world.container_stopped().looked_at(" M a.py", "?? b.py", unpushed=3)
+    assert world.commands == [
+        said("stopped", waiting="0"),
+        said(
+            "left_behind",
+            path=PREPARED.path,
+            branch="main",
+            changed=" M a.py\n?? b.py",
+            changed_count="2",
+            unpushed="3",
+            mirror=PREPARED.mirror,
+            runtime="podman",
+            image="claude-code:latest",
+            worktree="",
+        ),
+    ]
+
+
+def test_what_it_leaves_may_be_unseen():
+    world = World().ready().stop().ended().container_stopped()
+    world >> e.WorkspaceInspectFailed("image_missing", "no such image")
+    assert world.commands == [
+        said("stopped", waiting="0"),
+        said("left_unseen", path=PREPARED.path, branch="main", detail="no such image"),
+    ]
+    assert freed(world)
+
+
+def test_a_message_while_it_looks_is_counted_and_a_second_stop_answered():
+    world = World().ready().stop().ended().container_stopped()
+    assert world.post("one").commands == []
+    assert world.stop().commands == [said("already_stopping")]
+    assert world.looked_at().commands[0] == said("stopped", waiting="1")
 
 
 def test_stop_while_working_interrupts_first():
@@ -68,7 +107,7 @@ def test_stop_while_working_interrupts_first():
     assert world.idle().commands == [StopAgent(SESSION, 1)]
     assert world.timer("stop").commands == []
     assert world.ended().commands == []
-    assert world.container_stopped().said == ["stopped"]
+    assert world.container_stopped().looked_at().said == ["stopped", "left_behind"]
     assert freed(world)
 
 
@@ -88,7 +127,7 @@ def test_an_interrupt_that_is_not_answered_ends_in_a_stop_all_the_same():
 def test_an_agent_that_ends_during_its_interrupt_is_stopped():
     world = World().working().stop()
     assert world.ended().commands == [StopAgent(SESSION, 1)]
-    assert world.container_stopped().said == ["stopped"]
+    assert world.container_stopped().looked_at().said == ["stopped", "left_behind"]
 
 
 def test_an_interrupt_that_cannot_be_appended_is_followed_by_the_stop():
@@ -99,20 +138,21 @@ def test_an_interrupt_that_cannot_be_appended_is_followed_by_the_stop():
 def test_output_that_breaks_during_a_stop_does_not_hold_it_up():
     world = World().ready().stop()
     assert (world >> e.OutputBroken(1, "replaced")).commands == []
-    assert world.container_stopped().said == ["stopped"]
+    assert world.container_stopped().looked_at().said == ["stopped", "left_behind"]
 
 
 def test_stop_while_recovering_waits_for_the_container_alone():
     world = World().working().ended()
     assert world.stop().commands == []
-    assert world.container_stopped().said == ["stopped"]
+    assert world.container_stopped().looked_at().said == ["stopped", "left_behind"]
     assert freed(world)
 
 
 def test_stop_while_probing_is_over_at_once():
     world = World().ready().post("first").dies()
     assert world.state() == "probing"
-    assert world.stop().said == ["stopped"]
+    assert world.stop().kinds == ["workspace.inspect"]
+    assert world.looked_at().said == ["stopped", "left_behind"]
     assert freed(world)
     assert world.probed(False).commands == []
 
@@ -121,7 +161,7 @@ def test_stop_while_resuming_stops_the_new_container():
     world = World().working().dies().started()
     assert world.stop().commands == [StopAgent(SESSION, 2)]
     assert world.ended().commands == []
-    assert world.container_stopped().said == ["stopped"]
+    assert world.container_stopped().looked_at().said == ["stopped", "left_behind"]
     assert freed(world)
 
 
@@ -131,7 +171,7 @@ def test_after_a_recorded_stop_nothing_is_delivered_and_its_answer_counts_what_w
     assert world.post("two").appended == []
     assert world.idle().kinds == ["agent.stop"]
     world.ended()
-    assert world.container_stopped().commands == [said("stopped", waiting="2")]
+    assert world.container_stopped().looked_at().commands[0] == said("stopped", waiting="2")
     assert world.all(AppendLine)[-1].line == interrupt_line(1)
 
 
@@ -142,7 +182,7 @@ def test_what_waited_before_the_stop_is_counted_and_lines_of_ours_are_not():
     world.stop()
     assert len(world.data.talk.queue) == 3
     world.ended()
-    assert world.container_stopped().commands == [said("stopped", waiting="2")]
+    assert world.container_stopped().looked_at().commands[0] == said("stopped", waiting="2")
 
 
 def test_a_decision_after_a_recorded_stop_is_kept_and_reaches_no_agent():
@@ -166,7 +206,7 @@ def test_a_stop_without_a_session_says_so():
 
 def test_a_stopped_session_is_not_revived_by_what_arrives_late():
     world = World().ready().stop()
-    world.ended().container_stopped()
+    world.ended().container_stopped().looked_at()
     late = [
         e.RepositoryPrepared("/p", "main", "", "/m", True),
         e.RepositoryGranted(),
@@ -184,7 +224,7 @@ def test_a_stopped_session_is_not_revived_by_what_arrives_late():
 
 def test_the_channel_takes_a_new_session_after_the_stop():
     world = World().ready().stop()
-    world.ended().container_stopped()
+    world.ended().container_stopped().looked_at()
     assert world.post("anybody?").events == ["chat.message_skipped"]
     world.session = "another1-0000-4000-8000-000000000001"
     assert world.start().kinds == ["chat.say", "repository.prepare"]

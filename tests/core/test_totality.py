@@ -14,15 +14,17 @@ from sm.core import streams
 from sm.core.events import EVENTS, Event
 from sm.core.fold import Recorded, StreamState, fold, initial
 from sm.core.memory import SessionData
+from sm.core.repository import Place, RepositoryData
 from sm.core.tables import ALIAS_STATES, CHANNEL_STATES, REPOSITORY_STATES, SESSION_STATES, VM_STATES
 
 from .anything import Move, any_moves, play, samples
-from .playbook import ALIAS, CHANNEL, NOON_MS, SESSION, VM, World
+from .playbook import ALIAS, CHANNEL, NOON_MS, PLACE, PUSH_PREPARED, SESSION, VM, World
 
 STATES: dict[str, list[str]] = {
     streams.session(SESSION): SESSION_STATES,
     streams.channel(CHANNEL): CHANNEL_STATES,
     streams.repository(VM, "acme", "webapp"): REPOSITORY_STATES,
+    streams.project(VM, PLACE.project_path): REPOSITORY_STATES,
     streams.alias(ALIAS): ALIAS_STATES,
     streams.vm(VM): VM_STATES,
 }
@@ -47,7 +49,23 @@ STORIES: list[Callable[[World], object]] = [
     lambda world: world.ready().stop().ended(),
     lambda world: world.ready().stop().ended().container_stopped(),
     lambda world: world >> e.HostKeySeen(VM, "key", "SHA256:x"),
+    lambda world: world.start("myproject"),
+    lambda world: world.start("myproject") >> e.ProjectResolved(PLACE.project_path, "", ""),
+    lambda world: world.start("acme/webapp --worktree=feature"),
+    lambda world: world.start("acme/webapp --worktree=feature").prepared(),
+    lambda world: world.start() >> e.RepositoryPrepareFailed("network_unreachable", ""),
+    lambda world: world.start() >> e.RepositoryPrepareFailed("network_unreachable", "") >> approved("r7g"),
+    lambda world: world.ready().post("@claude fetch") >> e.MirrorFetchFailed("network_unreachable", ""),
+    lambda world: world.ready().post("@claude push"),
+    lambda world: world.ready().post("@claude push") >> PUSH_PREPARED,
+    lambda world: world.ready().push_shown(),
+    lambda world: world.ready().push_shown().push_decided(),
+    lambda world: world.ready().push_shown().push_decided() >> e.PushFailed("network_unreachable", ""),
 ]
+
+
+def approved(request_id: str) -> Event:
+    return e.NetworkApproved(request_id, "github.com", "james")
 
 
 def reached(stream: str) -> list[Any]:
@@ -59,14 +77,22 @@ def reached(stream: str) -> list[Any]:
         data = world.of(stream).data
         if data not in found:
             found.append(data)
+    if isinstance(found[0], RepositoryData):
+        found.append(RepositoryData(worktrees={"feature": Place(SESSION, "feature")}))
     return found
 
 
 def fitted(event: Event, data: Any) -> list[Event]:
     """The event as it is, and as one that names what the stream has at hand."""
+    if isinstance(data, RepositoryData) and hasattr(event, "session_id"):
+        return [event, *(evolve(cast("Any", event), session_id=place.holder) for place in data.held)]
     if not isinstance(data, SessionData):
         return [event]
     names = {"generation": data.generation, "session_id": data.session_id, "offset": data.output_bytes}
+    if data.push is not None:
+        names["card_id"] = data.push.card_id
+    if data.git_waits:
+        names["domain"] = data.git_host
     if data.talk.unacknowledged is not None:
         names["uuid"] = data.talk.unacknowledged.uuid
     known = {name: value for name, value in names.items() if hasattr(event, name)}

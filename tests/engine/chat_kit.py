@@ -9,7 +9,16 @@ from typing import Any
 import aiohttp
 from engine_kit import ALIAS, Engine, nothing
 
-from sm.core.commands import COMMANDS, PostCard, Relay, Say, UpdateCard
+from sm.core.commands import (
+    COMMANDS,
+    PostCard,
+    PostPushCard,
+    Relay,
+    Say,
+    ShowDiff,
+    UpdateCard,
+    UpdatePushCard,
+)
 from sm.core.events import Event
 from sm.engine.approvals import Approvals
 from sm.engine.dispatch import Dispatcher, Job
@@ -94,6 +103,7 @@ class Bench:
         self.chat = ChatEffectors(
             self.client,
             identity=self.identity,
+            link=f"{self.town.peer.url}/_redirect/pl/",
             callback_url=self.callback_url,
             callback_secret=SECRET,
             journal=self.engine.journal,
@@ -113,6 +123,9 @@ class Bench:
             Relay: self.chat.relay,
             PostCard: self.chat.post_card,
             UpdateCard: self.chat.update_card,
+            ShowDiff: self.chat.show_diff,
+            PostPushCard: self.chat.post_push_card,
+            UpdatePushCard: self.chat.update_push_card,
         }
         return self.engine.dispatch(effectors)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sm.core.commands import AppendLine, Command, PrepareRepository, ProbeMessage, StartAgent, StopAgent
+from sm.core.commands import AppendLine, Command, ProbeMessage, StartAgent, StopAgent
 from sm.core.events import (
     AgentStarted,
     AgentStartFailed,
@@ -14,20 +14,17 @@ from sm.core.events import (
     AppendRefused,
     LineAppended,
     MessageProbed,
-    RepositoryPrepared,
-    RepositoryPrepareFailed,
 )
 from sm.core.outcome import Refused, Unreachable
 from sm.engine.dispatch import Job
 from sm.engine.effectors.agent import ABOUT_US, AgentEffectors
 from sm.engine.wording import SYSTEM_PROMPT
 from sm.engine.writer import Issued
-from sm.vm.model import Appended, GenerationStatus, LengthMismatch, Prepared, Started, StartSpec
+from sm.vm.model import Appended, GenerationStatus, LengthMismatch, Started, StartSpec
 
 SESSION = "abc12345-0000-4000-8000-000000000001"
 APPEND = AppendLine(SESSION, 2, 70, "{}\n")
 STOP = StopAgent(SESSION, 2)
-PREPARE = PrepareRepository(SESSION, "acme", "webapp")
 PROBE = ProbeMessage(SESSION, 2, "u" * 36)
 START = StartAgent(SESSION, 2, "/w", "/m", SESSION, True, "bypassPermissions", "{}\n")
 
@@ -37,10 +34,8 @@ class Vm:
 
     epoch = 7
 
-    def __init__(
-        self, answer: Any = None, *, check: Exception | None = None, fence: Exception | None = None
-    ) -> None:
-        self.answer, self.check_answer, self.fence_answer = answer, check, fence
+    def __init__(self, answer: Any = None, *, fence: Exception | None = None) -> None:
+        self.answer, self.fence_answer = answer, fence
         self.asked: list[Any] = []
 
     async def ready(self, _session_id: str) -> Vm:
@@ -48,23 +43,18 @@ class Vm:
             raise self.fence_answer
         return self
 
-    async def check(self, _session_id: str) -> None:
-        if self.check_answer is not None:
-            raise self.check_answer
-
     async def _step(self, *args: Any, **named: Any) -> Any:
         self.asked.append((*args, *named.values()))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
-    prepare_main_clone = start_generation = append = stop_generation = transcript_has = _step
+    start_generation = append = stop_generation = transcript_has = _step
 
 
 async def carry_out(vm: Vm, command: Command, *, doubtful: bool = False) -> Any:
     effectors = AgentEffectors(vm)  # type: ignore[arg-type]
     of: dict[type[Command], Any] = {
-        PrepareRepository: effectors.prepare_repository,
         StartAgent: effectors.start,
         AppendLine: effectors.append,
         StopAgent: effectors.stop,
@@ -74,8 +64,6 @@ async def carry_out(vm: Vm, command: Command, *, doubtful: bool = False) -> Any:
 
 
 async def test_what_was_done_is_reported_as_it_is() -> None:
-    prepared = await carry_out(Vm(Prepared("/w", "main", "f" * 40, "/m", True)), PREPARE)
-    assert prepared == RepositoryPrepared("/w", "main", "f" * 40, "/m", True)
     assert await carry_out(Vm(Started(2, "cid", False)), START) == AgentStarted(2, "cid")
     assert await carry_out(Vm(Appended(73)), APPEND) == LineAppended(2, 73)
     ended = GenerationStatus("ended", "143 0", "cid", 73, 0)
@@ -85,7 +73,6 @@ async def test_what_was_done_is_reported_as_it_is() -> None:
 
 async def test_every_step_that_changes_the_vm_carries_our_epoch() -> None:
     answers: dict[Command, Any] = {
-        PREPARE: Prepared("/w", "main", "f" * 40, "/m", True),
         START: Started(2, "cid", False),
         APPEND: Appended(73),
         STOP: GenerationStatus("ended", "143 0", "cid", 73, 0),
@@ -105,7 +92,7 @@ async def test_a_start_carries_what_the_fold_decided_and_the_prompt() -> None:
     assert spec.system_prompt == SYSTEM_PROMPT
 
 
-@pytest.mark.parametrize("command", [PREPARE, START, APPEND, STOP, PROBE], ids=lambda c: c.KIND)
+@pytest.mark.parametrize("command", [START, APPEND, STOP, PROBE], ids=lambda c: c.KIND)
 async def test_no_answer_is_no_report(command: Command) -> None:
     with pytest.raises(Unreachable):
         await carry_out(Vm(Unreachable("away")), command)
@@ -113,11 +100,7 @@ async def test_no_answer_is_no_report(command: Command) -> None:
         await carry_out(Vm(fence=Unreachable("away")), command)
 
 
-async def test_a_refused_preparation_or_start_is_told_with_its_reason() -> None:
-    failed = await carry_out(Vm(Refused("repository_missing", "no such")), PREPARE)
-    assert failed == RepositoryPrepareFailed("repository_missing", "no such")
-    checked = await carry_out(Vm(check=Refused("image_missing", "pull it")), PREPARE)
-    assert checked == RepositoryPrepareFailed("image_missing", "pull it")
+async def test_a_refused_start_is_told_with_its_reason() -> None:
     assert await carry_out(Vm(Refused("name_taken", "x" * 5000)), START) == AgentStartFailed(
         2, "name_taken", "x" * 1000
     )
@@ -165,4 +148,4 @@ async def test_a_transcript_that_cannot_be_asked_leaves_it_open() -> None:
 
 
 def test_a_sessions_commands_share_a_lane() -> None:
-    assert {command.lane for command in (PREPARE, START, APPEND, STOP, PROBE)} == {f"vm:{SESSION}"}
+    assert {command.lane for command in (START, APPEND, STOP, PROBE)} == {f"vm:{SESSION}"}

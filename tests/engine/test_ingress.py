@@ -12,6 +12,7 @@ from attrs import evolve
 from engine_kit import ALIAS, CHANNEL, CHANNEL_STREAM, JAMES, Engine, a_post, ingress
 
 from sm.core import markers
+from sm.core.channel import Member
 from sm.core.events import LineReceived, MessageReceived, MessageSkipped, Verdict
 from sm.core.fold import StreamState, initial
 from sm.engine.ingress import Ingress, is_public_suffix, judge
@@ -32,7 +33,8 @@ def free() -> StreamState:
 
 @pytest.fixture
 def occupied(free: StreamState) -> StreamState:
-    return evolve(free, name="occupied", data=evolve(free.data, session_id="abc", repository="acme/webapp"))
+    member = Member("abc", "acme/webapp", "", "post", "user", "james")
+    return evolve(free, name="occupied", data=evolve(free.data, sessions=(member,)))
 
 
 # --- a person's post ----------------------------------------------------------------------------------------------------

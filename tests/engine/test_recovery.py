@@ -39,6 +39,10 @@ class Story:
     WORDS = (
         "@claude start acme/webapp",
         "@claude start acme/api",
+        "@claude start acme/webapp@next --worktree",
+        "@claude diff",
+        "@claude push",
+        "@claude fetch",
         "@claude stop",
         "@claude status",
         "@claude strat x",
@@ -134,8 +138,31 @@ class Story:
             case "alias.apply" if well:
                 resolved = self.chance.choice(["seen", "unseen", "unknown"])
                 return e.AliasApplied(command.request_id, command.domain, resolved, None)
-            case _:
+            case "alias.save" | "alias.apply":
                 return e.AliasFailed(command.request_id, command.domain, "save", "forbidden", "no")
+            case _:
+                return self._outcome_of_place(command)
+
+    def _outcome_of_place(self, command: Any) -> e.Event:
+        match command.KIND:
+            case "repository.cancel_prepare":
+                return e.RepositoryPrepareCancelled()
+            case "workspace.inspect":
+                return e.WorkspaceInspected("main", "f" * 40, (" M a.py",), 1, 2)
+            case "workspace.diff":
+                return e.WorkspaceDiffed("+a", False, 1, 1, 0)
+            case "mirror.fetch":
+                return e.MirrorFetchFailed("network_unreachable", "no route")
+            case "push.prepare":
+                return e.PushPrepared("c" * 40, 2, "", workflows=False, new_branch=True)
+            case "push.post_card":
+                return e.CardPosted(command.card_id, f"card{command.card_id:>022}", command.channel_id)
+            case "push.update_card":
+                return e.CardUpdated(command.card_id, command.status)
+            case "push.push":
+                return e.PushDone(command.commit, command.target)
+            case _:
+                return e.PostSent("id", command.channel_id, "p" * 26)
 
     async def _line(self) -> None:
         live = [

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from sm.core import domains, grammar, tables
 from sm.engine import wording
 from sm.engine.corrections import CORRECTIONS
+from sm.engine.place_wording import PREPARE_ADVICE
 from sm.engine.wording import MESSAGES, card, render
 
 BOT = "claude"
@@ -55,14 +56,18 @@ def messages_of_the_core() -> dict[str, list[set[str]]]:
                     ):  # the facts are written out somewhere in the function
                         found.setdefault(str(call.args[1].value), []).append(_texts(function))
                     continue
-                if not isinstance(call.func, ast.Attribute) or call.func.attr not in {"say", "_say"}:
+                if not isinstance(call.func, ast.Attribute) or call.func.attr not in {
+                    "say",
+                    "_say",
+                    "say_in",
+                }:
                     continue
-                first = call.args[0]
+                first = call.args[call.func.attr == "say_in"]  # behind the thread
                 names = _assigned(function, first.id) if isinstance(first, ast.Name) else _texts(first)
                 facts = {k.arg for k in call.keywords if k.arg}
                 if any(k.arg is None for k in call.keywords):
                     facts |= {"trouble", "exit", "err_tail"}
-                if call.func.attr == "say":
+                if call.func.attr != "_say":
                     facts.add("repository")
                 for name in names:
                     found.setdefault(name, []).append(facts)
@@ -73,7 +78,16 @@ SAID = messages_of_the_core()
 
 
 def example(fact: str) -> str:
-    return {"waiting": "2", "problem": "typo", "state": "working", "code": "disk_full"}.get(fact, f"<{fact}>")
+    examples = {
+        "waiting": "2",
+        "problem": "typo",
+        "state": "working",
+        "code": "disk_full",
+        "changed_count": "3",
+        "unpushed": "1",
+        "sessions": "abc12345 post1 james acme/webapp",
+    }
+    return examples.get(fact, "4" if fact == "changed" else f"<{fact}>")
 
 
 def test_the_messages_of_the_core_are_found() -> None:
@@ -105,8 +119,10 @@ def test_each_problem_that_the_grammar_finds_has_its_words() -> None:
 @pytest.mark.parametrize("state", tables.SESSION_STATES)
 def test_each_state_of_a_session_can_be_told(state: str) -> None:
     facts = {"repository": "acme/webapp", "state": state, "waiting": "0", "started_by": "james"}
-    text = render("status", facts, bot=BOT)
-    assert text.startswith("The session on **acme/webapp**, started by @james, is ")
+    place = {"session": "abc12345", "path": "/p", "branch": "main"}
+    text = render("status", {**facts, **place}, bot=BOT)
+    assert re.match(r"Session `abc12345` on \*\*acme/webapp\*\*, started by @james, (is|waits) ", text)
+    assert text.endswith(" It works in `/p` on branch `main`.")
 
 
 # --- the specification's own lines -------------------------------------------------------------------------------------
@@ -198,6 +214,17 @@ FACTS = {
     "exit": "137 0",
     "turn_was_open": "",
     "err_tail": "",
+    "detail": "",
+    "branch": "main",
+    "path": "/p",
+    "host": "github.com",
+    "changed": "",
+    "changed_count": "2",
+    "unpushed": "0",
+    "mirror": "/m",
+    "runtime": "podman",
+    "image": "claude-code:latest",
+    "worktree": "",
 }
 
 
@@ -208,6 +235,16 @@ FACTS = {
         ("start_failed", "detail"),
         ("turn_failed", "detail"),
         ("api_retry", "detail"),
+        ("project_refused", "detail"),
+        ("place_note", "detail"),
+        ("git_host_needed", "detail"),
+        ("diff_failed", "detail"),
+        ("fetch_failed", "detail"),
+        ("push_refused", "detail"),
+        ("push_refused", "branch"),
+        ("left_behind", "changed"),
+        ("left_behind", "branch"),
+        ("left_unseen", "detail"),
         ("never_ready", "err_tail"),
         ("never_ready", "exit"),
         ("agent_ended", "err_tail"),
@@ -219,7 +256,7 @@ FACTS = {
 @pytest.mark.parametrize("hostile", [HOSTILE, HOSTILE[1:], "\n" + HOSTILE, HOSTILE * 40, "`` out `` out"])
 def test_somebody_elses_words_stay_in_their_code(message: str, fact: str, hostile: str) -> None:
     text = render(message, {**FACTS, fact: hostile}, bot=BOT)
-    assert "out" not in outside(text).replace("without", ""), text
+    assert "out" not in outside(text).replace("without", "").replace("about", ""), text
     assert len(text) < 1500
 
 
@@ -261,7 +298,7 @@ def test_an_end_says_how_many_messages_were_not_delivered(message: str, waiting:
     assert ("delivered" in text) == bool(said)
 
 
-@pytest.mark.parametrize("code", sorted(wording._PREPARE_ADVICE))
+@pytest.mark.parametrize("code", sorted(PREPARE_ADVICE))
 def test_a_failure_with_a_code_says_what_to_do(code: str) -> None:
     text = render("prepare_failed", {**FACTS, "code": code, "detail": "fatal: no"}, bot=BOT)
     assert text.startswith("❌ Could not prepare **acme/webapp**. ")
@@ -296,7 +333,10 @@ def test_a_correction_offers_a_line_that_works(body: str, suggestion: str) -> No
 
 def test_the_help_names_every_command_and_the_bots_real_name() -> None:
     text = render("help", {}, bot="robot")
-    for command in ("start org/repo", "stop", "status"):
+    for command in grammar.COMMANDS:
+        command = "start org/repo" if command == "start" else command
+        if command == "help":
+            continue
         assert f"`@robot {command}`" in text
 
 

@@ -35,7 +35,10 @@ class Intent:
 
 @frozen
 class Placement:
-    """Where a new session will live; decided from the settings when `start` came in."""
+    """Where a new session will live; decided from the settings when `start` came in.
+
+    `git_url` is where repositories are cloned from; `git_host` its host when a card can ask for it, else empty.
+    """
 
     session_id: str
     vm: str
@@ -44,6 +47,10 @@ class Placement:
     image: str
     network: str
     permission_mode: str
+    project_path: str = ""
+    auto_pull: bool = False
+    git_url: str = "https://github.com"
+    git_host: str = "github.com"
 
 
 @event("channel.joined")
@@ -57,7 +64,10 @@ class ChannelJoined(Event):
 
 @event("chat.message_received")
 class MessageReceived(Event):
-    """A person's post, masked. `body_at` is where the text begins behind a leading mention of the bot."""
+    """A person's post, masked. `body_at` is where the text begins behind a leading mention of the bot.
+
+    `root_id` is the post that its thread begins with; empty for one that stands in none.
+    """
 
     post_id: str
     channel_id: str
@@ -70,6 +80,7 @@ class MessageReceived(Event):
     created_at_ms: int
     intent: Intent
     placement: Placement | None = None
+    root_id: str = ""
 
     @property
     def body(self) -> str:
@@ -115,7 +126,8 @@ class StopRequested(Event):
 
 @event("session.status_requested")
 class StatusRequested(Event):
-    """Somebody wrote `status`."""
+    """Somebody wrote `status`, in the thread of `root_id` or top-level."""
 
     post_id: str
     user_name: str
+    root_id: str = ""

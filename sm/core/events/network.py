@@ -13,6 +13,7 @@ class NetworkRequested(Event):
     session_id: str
     channel_id: str
     domain: str
+    root_id: str = ""
 
 
 @event("card.posted")

@@ -7,24 +7,13 @@ from attrs import frozen
 from sm.core.events.registry import Event, event
 
 
-@event("repository.claim_requested")
-class RepositoryClaimRequested(Event):
-    """A session wants the main clone."""
-
-    session_id: str
-    channel_id: str
-
-
-@event("repository.released")
-class RepositoryReleased(Event):
-    """A session gave the main clone back."""
-
-    session_id: str
-
-
 @event("session.requested")
 class SessionRequested(Event):
-    """Somebody wrote `start`. The session exists from here on, and posts belong to it."""
+    """Somebody wrote `start`. The session exists from here on, and posts belong to it.
+
+    It talks in the thread of `root_id`, or top-level. `worktree` is its name (empty: the main clone), `project` a name
+    of the settings instead of a repository.
+    """
 
     session_id: str
     channel_id: str
@@ -39,37 +28,14 @@ class SessionRequested(Event):
     image: str
     network: str
     permission_mode: str
-
-
-@event("repository.granted")
-class RepositoryGranted(Event):
-    """The main clone is this session's."""
-
-
-@event("repository.refused")
-class RepositoryRefused(Event):
-    """The main clone is in use by another session; without a `holder` the repository's stream is quarantined."""
-
-    holder: str
-
-
-@event("repository.prepared")
-class RepositoryPrepared(Event):
-    """Mirror and main clone are there and whole. Paths are on the VM."""
-
-    path: str
-    branch: str
-    head: str
-    mirror: str
-    created: bool
-
-
-@event("repository.prepare_failed")
-class RepositoryPrepareFailed(Event):
-    """Mirror or main clone could not be made."""
-
-    code: str
-    detail: str
+    root_id: str = ""
+    branch: str = ""
+    worktree: str = ""
+    project: str = ""
+    project_path: str = ""
+    auto_pull: bool = False
+    git_url: str = ""
+    git_host: str = ""
 
 
 @frozen

@@ -1,10 +1,10 @@
-"""The VM: the effectors that prepare repositories and start, feed, probe and stop agents."""
+"""The VM: the effectors that start, feed, probe and stop agents."""
 
 from __future__ import annotations
 
 from typing import cast
 
-from sm.core.commands import AppendLine, PrepareRepository, ProbeMessage, StartAgent, StopAgent
+from sm.core.commands import AppendLine, ProbeMessage, StartAgent, StopAgent
 from sm.core.events import (
     AgentStarted,
     AgentStartFailed,
@@ -13,8 +13,6 @@ from sm.core.events import (
     Event,
     LineAppended,
     MessageProbed,
-    RepositoryPrepared,
-    RepositoryPrepareFailed,
 )
 from sm.core.outcome import Refused, Unreachable
 from sm.engine.dispatch import Job
@@ -46,19 +44,6 @@ class AgentEffectors:
     def __init__(self, vm: FencedVm) -> None:
         self._vm = vm
 
-    async def prepare_repository(self, job: Job) -> Event:
-        """Check the VM, then make mirror and main clone or find them whole."""
-        command = cast("PrepareRepository", job.command)
-        try:
-            vm = await self._vm.ready(command.session_id)
-            await vm.check(command.session_id)
-            made = await vm.prepare_main_clone(
-                session_id=command.session_id, org=command.org, repo=command.repo, epoch=self._vm.epoch
-            )
-        except Refused as refusal:
-            return RepositoryPrepareFailed(refusal.code, str(refusal)[:MAX_DETAIL])
-        return RepositoryPrepared(made.path, made.branch, made.head, made.mirror, made.created)
-
     async def start(self, job: Job) -> Event:
         """Start a generation; finding it started is as good.
 
@@ -81,7 +66,7 @@ class AgentEffectors:
             started = await vm.start_generation(spec, self._vm.epoch)
         except Refused as refusal:
             if job.doubtful and refusal.code in BEFORE_A_LOOK:
-                raise _later(refusal) from refusal
+                raise later(refusal) from refusal
             return AgentStartFailed(command.generation, refusal.code, str(refusal)[:MAX_DETAIL])
         return AgentStarted(command.generation, started.container_id)
 
@@ -99,7 +84,7 @@ class AgentEffectors:
             )
         except Refused as refusal:
             if refusal.code in ABOUT_US:
-                raise _later(refusal) from refusal
+                raise later(refusal) from refusal
             return AppendRefused(command.generation, command.expected, -1)
         if isinstance(result, LengthMismatch):
             return AppendRefused(command.generation, command.expected, result.length)
@@ -112,7 +97,7 @@ class AgentEffectors:
             vm = await self._vm.ready(command.session_id)
             status = await vm.stop_generation(command.session_id, command.generation, self._vm.epoch)
         except Refused as refusal:
-            raise _later(refusal) from refusal
+            raise later(refusal) from refusal
         return AgentStopped(command.generation, status.meaning, status.exit)
 
     async def probe(self, job: Job) -> Event:
@@ -123,10 +108,11 @@ class AgentEffectors:
             found = await vm.transcript_has(command.session_id, command.generation, command.uuid)
         except Refused as refusal:
             if refusal.code in ABOUT_US:
-                raise _later(refusal) from refusal
+                raise later(refusal) from refusal
             found = None
         return MessageProbed(command.generation, command.uuid, found)
 
 
-def _later(refusal: Refused) -> Unreachable:
+def later(refusal: Refused) -> Unreachable:
+    """A no that can be mended and proves nothing: the step is tried again."""
     return Unreachable(str(refusal), retry_after_s=REFUSED_RETRY_S)
