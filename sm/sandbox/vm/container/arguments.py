@@ -12,6 +12,7 @@ from pathlib import Path
 from attrs import define, field
 
 from sm.sandbox.vm.container.store import Mount
+from sm.sandbox.vm.container.wording import RefusedError, daemon
 
 # option → whether it takes a value
 _RUN_OPTIONS = {
@@ -27,6 +28,9 @@ _LONG = {
     "-i": "--interactive", "-l": "--label", "--net": "--network", "-u": "--user", "-m": "--memory", "-e": "--env",
     "-v": "--volume", "-w": "--workdir",
 }  # fmt: skip
+
+
+NO_IMAGE = "requires at least 1 arg(s), only received 0"
 
 
 class UsageError(ValueError):
@@ -78,7 +82,7 @@ def parse_run(words: list[str]) -> RunArguments:
         elif not _RUN_OPTIONS[name] and not has_value:
             value = "true"
         parsed.values.setdefault(_LONG.get(name, name), []).append(value)
-    raise UsageError("requires at least 1 arg(s), only received 0")
+    raise UsageError(NO_IMAGE)
 
 
 def _unknown_shorthand(word: str) -> str:
@@ -88,23 +92,42 @@ def _unknown_shorthand(word: str) -> str:
 def mounts(arguments: RunArguments, runtime: str) -> tuple[Mount, ...]:
     """The `-v SRC:DST[:OPTIONS]` of a run.
 
-    Raises `UsageError`: podman refuses a source that isn't there (docker makes a folder), both refuse a relative one.
+    Raises `RefusedError`: podman refuses a source that isn't there (docker makes a folder), both refuse a relative target.
     """
     found: list[Mount] = []
     for text in arguments.all("--volume"):
         source, _, rest = text.partition(":")
         target, _, options = rest.partition(":")
-        if not source.startswith("/") or not target.startswith("/") or ".." in target.split("/"):
-            raise UsageError(f"invalid volume specification: {text!r}")
-        unknown = set(options.split(",")) - {"", "ro", "rw", "z", "Z", "U", "nosuid", "nodev", "noexec"}
-        if unknown:
-            raise UsageError(f"invalid mount option {','.join(sorted(unknown))!r}")
+        _check_mount(runtime, text, source, target, options)
         if not Path(source).exists():
             if runtime != "docker":
-                raise UsageError(f"statfs {source}: no such file or directory")
+                raise RefusedError(f"Error: statfs {source}: no such file or directory")
             Path(source).mkdir(parents=True)
         found.append(Mount(source, target.rstrip("/") or "/", "ro" in options.split(",")))
     return tuple(found)
+
+
+def _check_mount(runtime: str, text: str, source: str, target: str, options: str) -> None:
+    unknown = sorted(set(options.split(",")) - {"", "ro", "rw", "z", "Z", "U", "nosuid", "nodev", "noexec"})
+    if runtime == "docker":
+        if unknown:
+            raise daemon(f"invalid mode: {options}.")
+        if not target.startswith("/"):
+            raise daemon(
+                f"invalid volume specification: '{text}': invalid mount config for type \"bind\": invalid mount path: "
+                f"'{target}' mount path must be absolute."
+            )
+        if not source.startswith("/"):
+            raise daemon(
+                f'create {source}: "{source}" includes invalid characters for a local volume name, only '
+                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path.'
+            )
+    elif unknown:
+        raise RefusedError(f'Error: invalid option type "{unknown[0]}"')
+    elif not target.startswith("/"):
+        raise RefusedError(f'Error: invalid container path "{target}", must be an absolute path')
+    elif not source.startswith("/"):
+        raise RefusedError(f"Error: the sandbox has no named volumes: {text}")
 
 
 def environment(arguments: RunArguments, client: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -113,9 +136,7 @@ def environment(arguments: RunArguments, client: Mapping[str, str] | None = None
     chosen: dict[str, str] = {}
     for text in arguments.all("--env"):
         name, has_value, value = text.partition("=")
-        if not name:
-            raise UsageError(f"invalid environment variable: {text!r}")
-        if has_value:
+        if name and has_value:
             chosen[name] = value
         elif name in client:
             chosen[name] = client[name]

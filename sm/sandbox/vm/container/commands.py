@@ -37,6 +37,7 @@ class Client:
             "image": self.image,
             "network": self.network,
             "info": self.info,
+            "system": self.system,
             "version": self.version,
             "--version": self.version,
         }
@@ -82,11 +83,14 @@ class Client:
             raise wording.no_container(self.runtime, command, wanted)
         return record
 
+    def _need(self, command: str, wanted: list[str]) -> None:
+        if not wanted:
+            raise wording.too_few(self.runtime, command, "you must provide at least one name or id")
+
     def _each(self, command: str, wanted: list[str], act: Callable[[Record], None]) -> int:
         """Do it for all of them, saying each name done; the last refusal's status, as the real ones do."""
         status = 0
-        if not wanted:
-            raise wording.usage(self.runtime, command, "you must provide at least one name or id")
+        self._need(command, wanted)
         for word in wanted:
             try:
                 act(self._find(command, word))
@@ -99,14 +103,37 @@ class Client:
     def inspect(self, words: list[str]) -> int:
         """`inspect [--type container] [-f FORMAT] NAME|ID…`."""
         options, wanted = self._options("inspect", words, ("-f", "--format", "--type", "-t"), ())
+        kind = "container" if "--type" in options or "-t" in options else "object"
+        found: list[Mapping[str, object]] = []
+        for word in wanted:
+            record = self.store.find(word)
+            if record is None:
+                raise self._nothing(kind, word)
+            found.append(self.details(record))
+        return self._show(options, found)
+
+    def _nothing(self, kind: str, wanted: str) -> wording.RefusedError:
+        if self.runtime == "docker":
+            _say("")
+        return wording.no_object(self.runtime, kind, wanted)
+
+    def _show(self, options: dict[str, list[str]], found: list[Mapping[str, object]]) -> int:
+        """Print what `inspect` found, as the format says."""
         form = (options.get("-f") or options.get("--format") or [""])[-1]
-        found = [self.details(self._find("inspect", word)) for word in wanted]
-        if not form:
+        if not form or form == "json":
             _say(json.dumps(found, indent=4))
             return 0
         for each in found:
-            _say(_render(form, each))
+            _say(self._render(form, each))
         return 0
+
+    def _render(self, form: str, details: Mapping[str, object]) -> str:
+        try:
+            return template.render(form, details)
+        except template.TemplateError as error:
+            if self.runtime == "docker" and not error.unreadable:
+                _say("")
+            raise wording.bad_template(self.runtime, str(error), unreadable=error.unreadable) from error
 
     def details(self, record: Record) -> dict[str, object]:
         """What `inspect` knows of a container, as far as it is asked for."""
@@ -157,7 +184,7 @@ class Client:
             _say(json.dumps(rows))
             return 0
         for row in rows:
-            _say(_render(form or "{{.ID}}  {{.Image}}  {{.Status}}  {{.Names}}", row))
+            _say(self._render(form or "{{.ID}}  {{.Image}}  {{.Status}}  {{.Names}}", row))
         return 0
 
     def _matches(self, record: Record, status: str, text: str) -> bool:
@@ -178,7 +205,10 @@ class Client:
     def stop(self, words: list[str]) -> int:
         """`stop [-t SECONDS] NAME|ID…`: SIGTERM, after the time SIGKILL. What does not run is fine already."""
         options, wanted = self._options("stop", words, ("-t", "--time", "--timeout"), ())
-        grace_s = float(next(iter(options.values()), ["10"])[-1])
+        text = next(iter(options.values()), ["10"])[-1]
+        if not text.isdecimal():
+            raise wording.no_count(self.runtime, "stop", text)
+        grace_s = float(text)
         return self._each("stop", wanted, lambda record: self._end(record, grace_s))
 
     def kill(self, words: list[str]) -> int:
@@ -189,7 +219,7 @@ class Client:
 
         def act(record: Record) -> None:
             if self.store.state(record).status != "running":
-                raise wording.not_running(self.runtime, record.id)
+                raise wording.not_running(self.runtime, record.name, record.id)
             self._signal(record, number)
             if number == signal.SIGKILL:
                 self._await_end(record, _END_S)
@@ -206,13 +236,17 @@ class Client:
         def act(record: Record) -> None:
             if self.store.state(record).status == "running":
                 if not force:
-                    raise wording.is_running(self.runtime, record.name, record.id)
-                self._end(record, 0.0 if self.runtime == "docker" else 10.0)
+                    raise wording.is_running(self.runtime, record.id)
+                self._end(record, None if self.runtime == "docker" else 10.0)
             with self.store.locked():
                 self.store.remove(record.id)
 
+        self._need("rm", wanted)
         if force:
-            wanted = [word for word in wanted if self.store.find(word) is not None]
+            gone = [word for word in wanted if self.store.find(word) is None]
+            for word in gone if self.runtime == "docker" else ():
+                sys.stderr.write(wording.no_container("docker", "rm", word).line + "\n")
+            wanted = [word for word in wanted if word not in gone]
             if not wanted:
                 return 0
         return self._each("rm", wanted, act)
@@ -236,16 +270,14 @@ class Client:
         if words[0] == "exists":
             return 0 if there else 1
         if not there:
-            if self.runtime == "docker":
-                raise wording.RefusedError(f"Error response from daemon: No such image: {wanted[0]}", 1)
-            raise wording.RefusedError(f"Error: {wanted[0]}: image not known")
+            raise self._nothing("image", wanted[0])
         environment = [f"{name}={value}" for name, value in self.engine.environment.items()]
         details = {
             "Id": "5" * 64,
             "RepoTags": [wanted[0]],
             "Config": {"Env": environment, "WorkingDir": "/workspace"},
         }
-        return _one(options, details)
+        return self._show(options, [details])
 
     def network(self, words: list[str]) -> int:
         """`network exists NAME` (podman only), `network inspect [-f FORMAT] NAME`."""
@@ -262,10 +294,7 @@ class Client:
         if words[0] == "exists":
             return 0 if there else 1
         if not there:
-            if self.runtime == "docker":
-                raise wording.RefusedError(f"Error response from daemon: network {wanted[0]} not found", 1)
-            raise wording.RefusedError(f"Error: network {wanted[0]}: unable to find network with name or ID "
-                                       f"{wanted[0]}: network not found")  # fmt: skip
+            raise self._nothing("network", wanted[0])
         details = {
             "Name": wanted[0],
             "name": wanted[0],
@@ -273,7 +302,7 @@ class Client:
             "Driver": "bridge",
             "driver": "bridge",
         }
-        return _one(options, details)
+        return self._show(options, [details])
 
     def info(self, words: list[str]) -> int:
         """`info [-f FORMAT]`."""
@@ -286,22 +315,34 @@ class Client:
             "host": {"security": {"rootless": rootless}},
             "SecurityOptions": ["name=rootless"] if rootless else [],
         }
-        return _one(options, details)
+        form = (options.get("-f") or options.get("--format") or [""])[-1]
+        _say(self._render(form, details) if form and form != "json" else json.dumps(details, indent=4))
+        return 0
+
+    def system(self, words: list[str]) -> int:
+        """`system migrate` (podman only): its namespace is made anew. Here there is none to make."""
+        if self.runtime == "docker" or words != ["migrate"]:
+            raise wording.usage(
+                self.runtime, "system", f"unrecognized command `{self.runtime} system {words[:1]}`"
+            )
+        return 0
 
     def version(self, words: list[str]) -> int:
         """`version`, `--version`; `version --format {{.Client.Version}}`."""
         options, _rest = self._options("version", words, ("-f", "--format"), ())
         number = "20.10.24" if self.runtime == "docker" else "4.3.1"
         if options:
-            return _one(options, {"Client": {"Version": number}, "Server": {"Version": number}})
+            return self._show(options, [{"Client": {"Version": number}, "Server": {"Version": number}}])
         _say(f"{'Docker' if self.runtime == 'docker' else 'podman'} version {number}")
         return 0
 
-    def _end(self, record: Record, grace_s: float) -> None:
+    def _end(self, record: Record, grace_s: float | None) -> None:
+        """Ask first, unless there is no time to answer."""
         if self.store.state(record).status != "running":
             return
-        self._signal(record, signal.SIGTERM)
-        if not self._await_end(record, grace_s):
+        if grace_s is not None:
+            self._signal(record, signal.SIGTERM)
+        if grace_s is None or not self._await_end(record, grace_s):
             self._signal(record, signal.SIGKILL)
             self._await_end(record, _END_S)
 
@@ -331,19 +372,6 @@ def _row(record: Record, status: str, exit_code: int, *, short: bool) -> dict[st
         "ExitCode": exit_code,
         "Labels": dict(record.labels),
     }
-
-
-def _one(options: dict[str, list[str]], details: Mapping[str, object]) -> int:
-    form = (options.get("-f") or options.get("--format") or [""])[-1]
-    _say(_render(form, details) if form and form != "json" else json.dumps([details], indent=4))
-    return 0
-
-
-def _render(form: str, details: Mapping[str, object]) -> str:
-    try:
-        return template.render(form, details)
-    except template.TemplateError as error:
-        raise wording.RefusedError(f"Error: {error}") from error
 
 
 def _say(line: str) -> None:

@@ -91,7 +91,8 @@ def _watch(store: Store, engine: Engine, record: Record, streams: Streams) -> in
         said = json.loads(pipe.readline() or b'{"error": "the container could not be started", "code": 125}')
     if "error" in said:
         process.wait()
-        store.set_state(record.id, State(exit_code=said["code"], error=said["error"]))
+        code = said["code"] if record.runtime == "docker" else 0
+        store.set_state(record.id, State(exit_code=code, error=said["error"]))
         _forget_if_asked(store, record)
         os.write(streams.status, json.dumps(said).encode())
         return 0

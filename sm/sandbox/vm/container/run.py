@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from sm.sandbox.vm.container import arguments, monitor, wording
+from sm.sandbox.vm.container import arguments, checks, monitor, wording
 from sm.sandbox.vm.container.store import Engine, Record, Store
 
+WORKDIR = "/workspace"
 _CHUNK_BYTES = 1 << 16
 
 
@@ -26,16 +27,22 @@ def run(runtime: str, engine: Engine, store: Store, words: list[str]) -> int:
     """
     try:
         parsed = arguments.parse_run(words)
-        record = _record(runtime, engine, parsed)
     except arguments.UsageError as error:
-        raise wording.usage(runtime, "run", str(error)) from error
+        refuse = wording.too_few if str(error) == arguments.NO_IMAGE else wording.usage
+        raise refuse(runtime, "run", str(error)) from error
+    checks.check(runtime, parsed)
     if (userns := parsed.last("--userns")) and (refused := wording.no_user_namespace(runtime, userns)):
         raise refused
     cidfile = parsed.last("--cidfile")
     if cidfile and Path(cidfile).exists():
         raise wording.cidfile_exists(runtime, cidfile)
+    if cidfile and not Path(cidfile).parent.is_dir():
+        raise wording.no_cidfile(runtime, cidfile)
     if not has_image(engine, parsed.image):
         raise wording.no_image(runtime, parsed.image)
+    record = _record(runtime, engine, parsed)
+    if not record.argv:
+        raise wording.no_command(runtime)
     if record.network not in engine.networks:
         raise wording.no_network(runtime, record.network)
     with store.locked():
@@ -58,7 +65,7 @@ def _record(runtime: str, engine: Engine, parsed: arguments.RunArguments) -> Rec
     container_id = secrets.token_hex(32)
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/root" if os.getuid() == 0 else "/",
+        "HOME": _home(runtime, parsed),
         "HOSTNAME": container_id[:12],
         "TERM": "xterm",
         "container": "docker" if runtime == "docker" else "podman",
@@ -80,21 +87,29 @@ def _record(runtime: str, engine: Engine, parsed: arguments.RunArguments) -> Rec
         runtime=runtime,
         image=parsed.image,
         created_s=time.time(),
-        argv=(*([entrypoint] if entrypoint else []), *(parsed.command or (() if entrypoint else ("bash",)))),
+        argv=(*([entrypoint] if entrypoint else []), *parsed.command),
         labels=arguments.labels(parsed),
         environment=environment,
         mounts=arguments.mounts(parsed, runtime),
         tmpfs=tuple(parsed.all("--tmpfs")),
-        workdir=parsed.last("--workdir", "/workspace"),
+        workdir=parsed.last("--workdir", WORKDIR),
         network=parsed.last("--network", "bridge" if runtime == "docker" else "podman"),
         user=parsed.last("--user"),
         ulimits=tuple(parsed.all("--ulimit")),
         read_only=parsed.given("--read-only"),
         interactive=parsed.given("--interactive"),
         remove=parsed.given("--rm"),
+        init=parsed.given("--init"),
         drop_caps=parsed.last("--cap-drop").lower() == "all",
         no_new_privileges=any(text.startswith("no-new-privileges") for text in parsed.all("--security-opt")),
     )
+
+
+def _home(runtime: str, parsed: arguments.RunArguments) -> str:
+    """Root's is in the image; for the user of `keep-id` podman invents an entry whose home is the working directory."""
+    if os.getuid() == 0 and parsed.last("--user", "0").partition(":")[0] == "0":
+        return "/root"
+    return parsed.last("--workdir", WORKDIR) if runtime == "podman" else "/"
 
 
 def _attend(engine: Engine, store: Store, record: Record) -> int:
@@ -117,6 +132,8 @@ def _attend(engine: Engine, store: Store, record: Record) -> int:
     _copy_output({out_read: 1, err_read: 2})
     with os.fdopen(status_read, "rb") as pipe:
         said = json.loads(pipe.read() or b'{"exit": 125}')
+    if said.get("workdir"):
+        raise wording.no_workdir(record.workdir, record.id)
     if "error" in said:
         raise wording.not_started(record.runtime, record.argv[0], said["error"], said["code"])
     return said["exit"]

@@ -94,10 +94,15 @@ def _leave_namespaces(engine: Engine, record: Record) -> None:
         kernel.unshare(flags)
     else:
         kernel.enter_user_namespace(flags)
+    if flags & kernel.CLONE_NEWNET:
+        kernel.raise_loopback()
 
 
 def _first_process(engine: Engine, record: Record, folder: Path, ready: int, parent: int) -> int:
-    """Process 1 of the container: prepares it, starts the command, passes signals on, reaps, ends with it."""
+    """Process 1 of the container: prepares it, and becomes the command.
+
+    With `--init`, and where there is no process namespace, it stays: passes signals on, reaps, ends with the command.
+    """
     if engine.pids:
         kernel.die_with_parent(signal.SIGKILL)
     else:
@@ -111,6 +116,9 @@ def _first_process(engine: Engine, record: Record, folder: Path, ready: int, par
             root = folder / "root"
             root.mkdir(exist_ok=True)
             rootfs.enter(engine, record, root)
+            if not Path(workdir).is_dir():
+                os.write(ready, json.dumps({"error": f"no {workdir}", "code": 126, "workdir": True}).encode())
+                return 126
         else:
             argv, workdir, environment = substitute(record)
         os.chdir(workdir)
@@ -121,6 +129,8 @@ def _first_process(engine: Engine, record: Record, folder: Path, ready: int, par
             json.dumps({"error": str(error), "code": 126 if isinstance(error, OSError) else 125}).encode(),
         )
         return 125
+    if engine.pids and not record.init:
+        return _command(argv, environment, ready)
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -139,7 +149,8 @@ def _first_process(engine: Engine, record: Record, folder: Path, ready: int, par
 
 
 def _command(argv: list[str], environment: dict[str, str], failed: int) -> int:
-    os.setsid()
+    if os.getpid() != 1:
+        os.setsid()
     for number in (*_FORWARDED, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     program = shutil.which(argv[0], path=environment.get("PATH", os.defpath)) or argv[0]
@@ -181,7 +192,7 @@ def _restrict(record: Record) -> None:
         os.setgroups([])
         os.setgid(int(group or user))
         os.setuid(int(user))
-    if record.drop_caps and os.getuid() == 0:
+    if record.drop_caps:
         kernel.drop_capabilities()
     if record.no_new_privileges:
         kernel.allow_no_new_privileges()

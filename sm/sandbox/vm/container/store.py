@@ -79,6 +79,7 @@ class Record:
     read_only: bool = False
     interactive: bool = False
     remove: bool = False
+    init: bool = False
     drop_caps: bool = False
     no_new_privileges: bool = False
 

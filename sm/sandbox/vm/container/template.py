@@ -13,7 +13,11 @@ _ESCAPES = {"\\n": "\n", "\\t": "\t"}
 
 
 class TemplateError(ValueError):
-    """A template that Go (or this subset) would not take."""
+    """A template that Go (or this subset) would not take: `unreadable`, or naming what is not there."""
+
+    def __init__(self, text: str, *, unreadable: bool = False) -> None:
+        super().__init__(text)
+        self.unreadable = unreadable
 
 
 def render(template: str, value: Mapping[str, object]) -> str:
@@ -22,7 +26,7 @@ def render(template: str, value: Mapping[str, object]) -> str:
         template = template.replace(escape, char)
     rest = _ACTION.sub("", template)
     if "{{" in rest:
-        raise TemplateError(f"template parsing error: template: :1: unclosed action started at {rest}")
+        raise TemplateError("unclosed action", unreadable=True)
     return _ACTION.sub(lambda match: _print(_evaluate(match[1], value)), template)
 
 
@@ -39,7 +43,7 @@ def _evaluate(action: str, value: Mapping[str, object]) -> object:
                 cast("Mapping[str, object]", found).get(key[1:-1], "") if isinstance(found, Mapping) else ""
             )
         case _:
-            raise TemplateError(f'template parsing error: template: :1: function "{action}" not defined')
+            raise TemplateError(f'function "{action}" not defined', unreadable=True)
 
 
 def _field(path: str, value: object) -> object:
@@ -47,7 +51,7 @@ def _field(path: str, value: object) -> object:
         if name == "":
             continue
         if not isinstance(value, Mapping) or name not in value:
-            raise TemplateError(f"template: :1: can't evaluate field {name}")
+            raise TemplateError(f"can't evaluate field {name}")
         value = cast("Mapping[str, object]", value)[name]
     return value
 

@@ -23,6 +23,51 @@ def usage(runtime: str, command: str, text: str) -> RefusedError:
     )
 
 
+def daemon(text: str, status: int = 125) -> RefusedError:
+    """What docker's client passes on of its daemon while it runs a container."""
+    return RefusedError(f"docker: Error response from daemon: {text}", status)
+
+
+_SYNOPSES = {
+    "run": ("docker run [OPTIONS] IMAGE [COMMAND] [ARG...]", "Run a command in a new container"),
+    "stop": ("docker stop [OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers"),
+    "rm": ("docker rm [OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers"),
+    "kill": ("docker kill [OPTIONS] CONTAINER [CONTAINER...]", "Kill one or more running containers"),
+}
+
+
+def too_few(runtime: str, command: str, podmans: str) -> RefusedError:
+    """Nothing was named to act on."""
+    if runtime == "docker" and command in _SYNOPSES:
+        line, what = _SYNOPSES[command]
+        return RefusedError(
+            f"\"docker {command}\" requires at least 1 argument.\nSee 'docker {command} --help'.\n\nUsage:  {line}\n\n{what}",
+            1,
+        )
+    return usage(runtime, command, podmans)
+
+
+def no_command(runtime: str) -> RefusedError:
+    """Neither the image nor the line says what to run."""
+    if runtime == "docker":
+        return daemon("No command specified.")
+    return RefusedError("Error: no command or entrypoint provided, and no CMD or ENTRYPOINT from image")
+
+
+def no_cidfile(runtime: str, path: str) -> RefusedError:
+    """The folder of the file for the id is not there."""
+    if runtime == "docker":
+        return RefusedError(
+            f"docker: failed to create the container ID file: open {path}: no such file or directory.", 127
+        )
+    return RefusedError(f"Error: opening cidfile {path}")
+
+
+def no_workdir(path: str, container_id: str) -> RefusedError:
+    """Podman's alone: docker makes the folder."""
+    return RefusedError(f'Error: workdir "{path}" does not exist on container {container_id}', 126)
+
+
 def no_user_namespace(runtime: str, mode: str) -> RefusedError | None:
     """Docker knows no `--userns=keep-id`, and podman has it for rootless containers only."""
     if runtime == "docker":
@@ -72,38 +117,71 @@ def name_in_use(runtime: str, name: str, holder: str) -> RefusedError:
 
 def not_started(runtime: str, argv0: str, error: str, code: int) -> RefusedError:
     """The command could not be executed: 127 when it isn't there, 126 when it can't be run, 125 otherwise."""
+    why = error
     if code == 127:
-        if runtime == "docker":
-            text = f'exec: "{argv0}": executable file not found in $PATH: unknown.'
-            return RefusedError(
-                f"docker: Error response from daemon: failed to create task for container: {text}", code
-            )
-        return RefusedError(
-            f'Error: runc: runc create failed: unable to start container process: exec: "{argv0}": executable file '
-            "not found in $PATH: OCI runtime attempted to invoke a command that was not found",
+        there = f"stat {argv0}: no such file or directory"
+        why = there if "/" in argv0 else "executable file not found in $PATH"
+    elif code == 126:
+        why = error.lower()
+    text = f'unable to start container process: exec: "{argv0}": {why}'
+    if runtime == "docker":
+        return daemon(
+            f"failed to create shim task: OCI runtime create failed: runc create failed: {text}: unknown.",
             code,
         )
-    who = "docker: Error response from daemon:" if runtime == "docker" else "Error:"
-    return RefusedError(f"{who} unable to start container process: {error}", code)
+    ends = {
+        127: ": OCI runtime attempted to invoke a command that was not found",
+        126: ": OCI permission denied",
+    }
+    return RefusedError(f"Error: runc: runc create failed: {text}{ends.get(code, '')}", code)
+
+
+def no_object(runtime: str, kind: str, wanted: str) -> RefusedError:
+    """`inspect` found nothing. Docker has printed an empty line by then."""
+    if runtime == "docker":
+        return RefusedError(f"Error: No such {kind}: {wanted}", 1)
+    texts = {
+        "object": f'no such object: "{wanted}"',
+        "container": f"no such container {wanted}",
+        "image": f"{wanted}: image not known",
+        "network": f"network {wanted}: unable to find network with name or ID {wanted}: network not found",
+    }
+    return RefusedError(f"Error: inspecting object: {texts[kind]}")
 
 
 def no_container(runtime: str, command: str, wanted: str) -> RefusedError:
     """No container of this name or id."""
     if runtime == "docker":
-        return RefusedError(f"Error response from daemon: No such container: {wanted}", 1)
-    if command == "inspect":
-        return RefusedError(f'Error: no such object: "{wanted}"', 125)
-    if command == "rm":
-        return RefusedError(f'Error: no container with ID or name "{wanted}" found: no such container', 1)
-    return RefusedError(f'Error: no container with name or ID "{wanted}" found: no such container')
+        texts = {
+            "rm": f"Error: No such container: {wanted}",
+            "kill": f"Error response from daemon: Cannot kill container: {wanted}: No such container: {wanted}",
+        }
+        return RefusedError(texts.get(command, f"Error response from daemon: No such container: {wanted}"), 1)
+    status = 1 if command == "rm" else 125
+    return RefusedError(f'Error: no container with name or ID "{wanted}" found: no such container', status)
 
 
-def is_running(runtime: str, name: str, container_id: str) -> RefusedError:
+def no_count(runtime: str, command: str, text: str) -> RefusedError:
+    """A number was wanted."""
+    parse = "ParseInt" if runtime == "docker" else "ParseUint"
+    return usage(runtime, command, f'invalid argument "{text}" for "-t, --time" flag: strconv.{parse}: parsing "{text}": '
+                                   "invalid syntax")  # fmt: skip
+
+
+def bad_template(runtime: str, text: str, *, unreadable: bool) -> RefusedError:
+    """`--format` could not be read, or names what is not there."""
+    if runtime == "docker":
+        return RefusedError(f"template parsing error: template: :1: {text}", 64 if unreadable else 1)
+    before = "" if unreadable else "inspecting object: printing inspect output: "
+    return RefusedError(f"Error: {before}template: inspect:1: {text}")
+
+
+def is_running(runtime: str, container_id: str) -> RefusedError:
     """`rm` without force on a running container."""
     if runtime == "docker":
         return RefusedError(
-            f'Error response from daemon: cannot remove container "/{name}": container is running: stop the container '
-            "before removing or force remove",
+            f"Error response from daemon: You cannot remove a running container {container_id}. Stop the container before "
+            "attempting removal or force remove",
             1,
         )
     return RefusedError(
@@ -113,13 +191,13 @@ def is_running(runtime: str, name: str, container_id: str) -> RefusedError:
     )
 
 
-def not_running(runtime: str, wanted: str) -> RefusedError:
+def not_running(runtime: str, wanted: str, container_id: str) -> RefusedError:
     """`kill` on a container that does not run."""
     if runtime == "docker":
         return RefusedError(
-            f"Error response from daemon: cannot kill container: {wanted}: container {wanted} is not running",
+            f"Error response from daemon: Cannot kill container: {wanted}: Container {container_id} is not running",
             1,
         )
     return RefusedError(
-        f"Error: can only kill running containers. {wanted} is in state exited: container state improper"
+        f"Error: can only kill running containers. {container_id} is in state exited: container state improper"
     )
