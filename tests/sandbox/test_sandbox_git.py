@@ -6,9 +6,12 @@ import contextlib
 import aiohttp
 import asyncssh
 import pytest
+from vm_kit import needs_mounts
 
 from sm.sandbox.assembly import Choices, Sandbox
 from sm.sandbox.git.host import SCALE
+from sm.vm import Vm, VmSettings
+from sm.vm.model import PrepareSpec
 
 
 class Rig:
@@ -116,3 +119,46 @@ async def test_a_fault_of_the_host_is_seen_by_git(rig):
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await rig.run("git ls-remote https://github.com/acme/api")
+
+
+SESSION = "0a1b2c3d-1111-4222-8333-444455556666"
+BRANCH = "sm/0a1b2c3d"
+
+
+def client(env):
+    """The service's client of this VM."""
+    host, port = env["SM_VM_HOST"].rsplit(":", 1)
+    return Vm(
+        VmSettings(
+            host=host, port=int(port), user=env["SM_VM_USER"], private_key=env["SM_VM_SSH_KEY"],
+            pinned_host_keys=(env["SM_VM_HOST_KEY"],), repos_base=env["SM_REPOS_BASE_PATH"],
+            worktrees=env["SM_WORKTREES_PATH"], sessions=env["SM_SESSIONS_PATH"], runtime="podman",
+            network=env["SM_CONTAINER_NETWORK"], image=env["SM_CONTAINER_IMAGE"],
+        ),
+        accept_host_key=None,
+    )  # fmt: skip
+
+
+@needs_mounts
+async def test_work_goes_out_of_a_read_only_workspace_through_the_mirror(rig):
+    vm = client(rig.env)
+    here = {"session_id": SESSION, "org": "acme", "repo": "webapp"}
+    try:
+        place = await vm.repositories.prepare(PrepareSpec(**here), 1, progress=lambda _: None)
+        await rig.run(
+            f"cd {place.path} && git switch -q -c {BRANCH} && echo new >new.txt && git add new.txt && "
+            "git -c user.name=a -c user.email=a@b commit -q -m new && echo more >more.txt"
+        )
+        of = {"session_id": SESSION, "workspace": place.path, "mirror": place.mirror}
+        seen = await vm.workspaces.inspect(**of)
+        assert (seen.branch, seen.changed, seen.unpushed) == (BRANCH, ("?? more.txt",), 1)
+        change = await vm.workspaces.diff(**of, base="main")
+        assert (change.files, change.insertions) == (2, 2)
+        found = await vm.upstream.candidate(
+            **here, workspace=place.path, branch=BRANCH, target=BRANCH, default_branch="main", epoch=1
+        )
+        assert await vm.upstream.push(**here, commit=found.commit, target=BRANCH, epoch=1)
+    finally:
+        await vm.close()
+    _, heads = await rig.run(f"git ls-remote https://github.com/acme/webapp refs/heads/{BRANCH}")
+    assert heads.split()[0] == found.commit == seen.head
