@@ -21,12 +21,13 @@ from sm.vm.model import (
     Line,
     OutputBroken,
     Prepared,
+    PrepareSpec,
     Runtime,
     Started,
     StartSpec,
     VmSettings,
 )
-from sm.vm.remote import MAX_ANSWER_BYTES, MAX_PREAMBLE_BYTES, Answer, command, read_answer, script
+from sm.vm.remote import MAX_ANSWER_BYTES, Answer, Incoming, command, read_answer, script
 from sm.vm.repositories import Repositories
 from sm.vm.ssh import Pool
 from sm.vm.table import meaning_of
@@ -36,7 +37,6 @@ from sm.vm.workspaces import Workspaces
 
 QUICK_S: Final = 60
 STEP_S: Final = 180
-PREPARE_S: Final = 2400
 
 PERMISSION_MODE: Final = re.compile(r"[A-Za-z]{1,40}")
 IMAGE_OR_NETWORK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
@@ -97,30 +97,9 @@ class Vm:
         await self._run("fence", [self._folder(session_id), epoch], QUICK_S)
 
     async def prepare_main_clone(self, *, session_id: str, org: str, repo: str, epoch: int) -> Prepared:
-        """Make the bare mirror and the main clone that borrows its objects, or find them made.
-
-        Refused codes: repository_missing, no_access, network_unreachable, disk_full, path_taken, image_missing,
-        container_failed, clone_unreadable, git_failed, path_not_writable, fenced, bad_name.
-        """
-        names.session(session_id)
-        s = self._settings
-        arguments = [
-            self._repos,
-            names.org(org),
-            names.repo(repo),
-            epoch,
-            s.runtime,
-            s.image,
-            s.git_base_url.rstrip("/"),
-        ]
-        answer = await self._run("prepare", arguments, PREPARE_S)
-        return Prepared(
-            path=answer.get("path"),
-            branch=names.branch(answer.get("branch")),
-            head=names.commit(answer.get("head")),
-            mirror=answer.get("mirror"),
-            created=answer.get("created") == "1",
-        )
+        """The main clone, on the branch that it is on: `repositories.prepare`."""
+        spec = PrepareSpec(session_id=session_id, org=org, repo=repo)
+        return await self.repositories.prepare(spec, epoch)
 
     async def start_generation(self, spec: StartSpec, epoch: int) -> Started:
         """Start the agent's container behind a pump of its own; harmless when it was started before.
@@ -230,9 +209,11 @@ class Vm:
         *,
         stdin: bytes = b"",
         answer_bytes: int = MAX_ANSWER_BYTES,
+        progress: Callable[[str], None] | None = None,
     ) -> Answer:
         """Run one script to its end and read its answer."""
         line = command(name, arguments)
+        incoming = Incoming(name, answer_bytes, progress)
         try:
             async with asyncio.timeout(limit_s), self._pool.process(line) as process:
                 # A script may refuse before it has read what it was sent: its answer counts, not the broken pipe.
@@ -240,15 +221,12 @@ class Vm:
                     process.stdin.write(stdin)
                     await process.stdin.drain()
                     process.stdin.write_eof()
-                output = bytearray()
                 while chunk := await process.stdout.read(65536):
-                    output += chunk
-                    if len(output) > MAX_PREAMBLE_BYTES + answer_bytes:
-                        raise Unreachable(f"The VM printed too much around its answer to {name}.")
+                    incoming.take(chunk)
                 await process.wait_closed()
         except TimeoutError as error:
             raise Unreachable(f"{self._settings.host} did not finish {name} in {limit_s:.0f} s.") from error
-        return read_answer(bytes(output), name)
+        return read_answer(bytes(incoming.output), name)
 
 
 def agent_arguments(spec: StartSpec) -> list[str]:

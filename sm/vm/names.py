@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sm.core.names import is_branch, is_worktree
 from sm.core.outcome import Refused
 
 _SESSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
 _ORG: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
 _REPO: Final = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
-_UUID: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
+_UUID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
 _PATH: Final = re.compile(r"/[^\x00-\x1f\x7f:]{0,1000}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _BRANCH: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]{1,255}")
@@ -74,6 +75,20 @@ def branch_name(text: str) -> str:
         or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
     ):
         raise Refused("bad_branch", f"{text[:200]!r} is no name of a branch.")
+    return text
+
+
+def asked_branch(text: str) -> str:
+    """A branch that a person asked for, by the chat's own rule (`sm.core.names`). Raises Refused."""
+    if not is_branch(text):
+        raise Refused("bad_name", f"{text[:200]!r} is no name of a branch.")
+    return text
+
+
+def worktree(text: str) -> str:
+    """A worktree's name: the end of a folder's name, by the chat's own rule. Raises Refused."""
+    if not is_worktree(text):
+        raise Refused("bad_name", f"{text[:200]!r} is no name of a worktree.")
     return text
 
 

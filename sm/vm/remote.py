@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import shlex
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib import resources
 from typing import Final, Protocol
 
 import asyncssh
-from attrs import frozen
+from attrs import define, field, frozen
 
 from sm.core.outcome import Refused, Unreachable
 
@@ -20,8 +20,12 @@ MAX_COMMAND_BYTES: Final = 120_000
 MAX_PREAMBLE_BYTES: Final = 1024 * 1024
 """How much a login profile may print before our answer."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
+MAX_PROGRESS_BYTES: Final = 512 * 1024
+"""How much a script may tell of its progress: a line of at most 100 bytes a second, in the longest step."""
 LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
-    "prepare": ("mirror",),
+    "prepare": ("mirror", "work", "refresh"),
+    "cancel": ("work",),
+    "project": ("mirror",),
     "fetch": ("mirror",),
     "push": ("mirror",),
     "candidate": ("mirror", "workspace"),
@@ -89,9 +93,48 @@ class Run(Protocol):
         *,
         stdin: bytes = b"",
         answer_bytes: int = MAX_ANSWER_BYTES,
+        progress: Callable[[str], None] | None = None,
     ) -> Awaitable[Answer]:
-        """`limit_s` bounds its time, `answer_bytes` its answer."""
+        """`limit_s` bounds its time, `answer_bytes` its answer. `progress` gets the rest of each such line as it comes."""
         ...
+
+
+@define
+class Incoming:
+    """A script's output as it comes in. Lines that begin with `progress` are handed on, and not kept."""
+
+    what: str
+    answer_bytes: int = MAX_ANSWER_BYTES
+    progress: Callable[[str], None] | None = None
+    output: bytearray = field(factory=bytearray, init=False)
+    _line_at: int = field(default=-1, init=False)
+    """Where the first line begins that was not looked at; -1 before the answer."""
+    _progress_bytes: int = field(default=0, init=False)
+
+    def take(self, chunk: bytes) -> None:
+        """Take what came. Raises Unreachable when it is too much."""
+        searched = max(0, len(self.output) - len(SENTINEL))
+        self.output += chunk
+        if self.progress is not None:
+            if self._line_at < 0 and (found := self.output.find(SENTINEL, searched)) >= 0:
+                self._line_at = found + len(SENTINEL)
+            if self._line_at >= 0:
+                self._hand_on(self.progress)
+        if (
+            len(self.output) > MAX_PREAMBLE_BYTES + self.answer_bytes
+            or self._progress_bytes > MAX_PROGRESS_BYTES
+        ):
+            raise Unreachable(f"The VM printed too much around its answer to {self.what}.")
+
+    def _hand_on(self, progress: Callable[[str], None]) -> None:
+        while (end := self.output.find(b"\n", self._line_at)) >= 0:
+            word, _, rest = bytes(self.output[self._line_at : end]).partition(b" ")
+            if word != b"progress":
+                self._line_at = end + 1
+                continue
+            self._progress_bytes += end + 1 - self._line_at
+            del self.output[self._line_at : end + 1]
+            progress(rest.decode("utf-8", "replace"))
 
 
 def read_answer(output: bytes, what: str) -> Answer:

@@ -20,10 +20,13 @@ folder() { # PATH: is there afterwards
 }
 
 # Takes the lock PREFIXlock and compares the writer's epoch with the stored one: a later writer's is never lowered.
-hold() { # PREFIX EPOCH [SECONDS]
-  local held='' text
+hold() { # PREFIX EPOCH [SECONDS]; meanwhile the command `while_waiting`, once a second
+  local held='' text seconds=${3:-20}
   { exec 8>>"${1}lock"; } 2>/dev/null || refuse path_not_writable "${1}lock cannot be written on the VM."
-  flock -w "${3:-20}" 8 || away "Another step still holds ${1}lock on the VM."
+  until flock -w 1 8; do
+    (( --seconds > 0 )) || away "Another step still holds ${1}lock on the VM."
+    ${while_waiting:-:}
+  done
   [ -s "${1}epoch" ] && held=$(<"${1}epoch")
   [[ $held =~ ^[0-9]{1,18}$ ]] || held=0
   (( 10#$held > $2 )) && refuse fenced "A later writer (epoch $held) has taken over; this one has epoch $2."
