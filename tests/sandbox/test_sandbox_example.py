@@ -68,3 +68,21 @@ async def test_the_install_is_blocked_and_works_after_the_approval(rig: Rig):
     await generation.result(3)
     assert generation.texts()[3:] == ["$ pytest --version\npytest 8.0.0"]
     assert rig.api.state()["texts"][1] == "[NETWORK_APPROVED: pypi.org]"
+
+
+async def test_a_web_search_works_while_every_host_but_the_apis_is_shut(rig: Rig):
+    await allow(rig.gate, "api.anthropic.com")
+    generation = rig.generation()
+    await generation.start()
+    generation.say("search OAuth2 best practices")
+    await generation.result(timeout_s=60)
+    assert generation.texts() == ["Found about OAuth2 best practices: https://example.com/"]
+    generation.say("run curl -s -o /dev/null --max-time 2 https://pypi.org/; echo status $?", 2)
+    await generation.result(2, timeout_s=60)
+    assert generation.texts()[1:] == [
+        "$ curl -s -o /dev/null --max-time 2 https://pypi.org/; echo status $?\nstatus 28"
+    ]
+    assert rig.api.state()["texts"] == [
+        "search OAuth2 best practices",
+        "run curl -s -o /dev/null --max-time 2 https://pypi.org/; echo status $?",
+    ]

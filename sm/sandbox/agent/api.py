@@ -109,7 +109,8 @@ class AgentApi:
         except (ValueError, KeyError, TypeError):
             return self._error(400, "messages: Field required")
         session = self._session(body)
-        self._note(session, agent_script.human_texts(messages))
+        if not _is_search(body):
+            self._note(session, agent_script.human_texts(messages))
         reply = self._with_faults(agent_script.plan(messages))
         if reply.fail_status:
             key = f"{session} {len(messages)}"
@@ -208,6 +209,12 @@ class AgentApi:
         await send("message_stop")
         await response.write_eof()
         return response
+
+
+def _is_search(body: dict[str, Any]) -> bool:
+    """Whether the CLI asks for a web search, beside its conversation: its tool WebSearch does (observed, 2.1.197)."""
+    tools = cast("list[dict[str, Any]]", body.get("tools") or [])
+    return any(str(tool.get("type", "")).startswith("web_search_") for tool in tools)
 
 
 def _opening(block: Block) -> tuple[Block, str, str]:

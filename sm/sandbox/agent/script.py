@@ -5,6 +5,7 @@ It plays the specification's example from its plain words, and a few others that
     add PACKAGE to the project     pip install, and a [NETWORK_REQUEST: …] when that fails
     [NETWORK_APPROVED: DOMAIN]     the install again       [NETWORK_DENIED: DOMAIN]   goes on without
     please open DOMAIN             a [NETWORK_REQUEST: …] for any domain (also: fetch DOMAIN)
+    search WORDS                   a web search, which the API itself does for the CLI in a request of its own
     say WORDS · long N · slow N · sleep N · run COMMAND · fail STATUS [TIMES] · hang · cut · die
 
 Anything else is echoed. Nothing is remembered between requests: the history of the conversation is the memory.
@@ -25,6 +26,7 @@ INDEX = "pypi.org"
 MAX_LONG = 1_000_000
 MAX_SLOW = 3000
 _AGAIN = f"{INDEX} is open"
+_FOUND = "Found about"
 _DENIED = "Understood: I go on without"
 _STEERED = re.compile(r"The user sent a new message while you were working:\n(.*?)\n\nIMPORTANT: ", re.DOTALL)
 _MARKER_LINE = re.compile(r"\[NETWORK_(APPROVED|DENIED): ([^\]\s]+)\]")
@@ -202,6 +204,8 @@ _WORDS: tuple[tuple[str, Callable[[re.Match[str]], Reply]], ...] = (
         r"(?:please open|fetch) (\S+).*",
         lambda m: say(f"I need {m[1]} for that.\n\n[NETWORK_REQUEST: {m[1]}]"),
     ),
+    (r"search (.+)", lambda m: Reply(({"type": "tool_use", "name": "WebSearch", "input": {"query": m[1]}},))),
+    (r"perform a web search for the query: (.+)", lambda m: say(f"{_FOUND} {m[1]}: https://example.com/")),
     (r"say (.+)", lambda m: say(m[1])),
     (r"long (\d+)", lambda m: _long(_bounded(m[1], MAX_LONG))),
     (r"slow (\d+)", lambda m: say(" ".join(f"w{n}" for n in range(_bounded(m[1], MAX_SLOW))), 0.2)),
@@ -225,6 +229,9 @@ def _play(words: str) -> Reply:
 def _after_tool(call: Block, result: Block) -> Reply:
     """What the model says once its tool has run."""
     command, output = _command(call), _result_text(result)
+    if call.get("name") == "WebSearch":
+        found = [line for line in output.splitlines() if line.startswith(_FOUND)]
+        return say("\n".join(found) or f"The search failed: {output[:1000]}")
     failed = bool(result.get("is_error"))
     if command.startswith("pip install "):
         description = str(cast("Mapping[str, object]", call["input"]).get("description", ""))

@@ -48,7 +48,7 @@ class ApiError:
 
 
 def ask(
-    session: str, system: str, messages: list[dict[str, Any]]
+    session: str, system: str, messages: list[dict[str, Any]], **more: object
 ) -> asyncio.Future[dict[str, Any] | ApiError]:
     """Send a request in a thread that may be left behind: an interrupted turn does not wait for its answer."""
     loop = asyncio.get_running_loop()
@@ -56,7 +56,7 @@ def ask(
     body = json.dumps(
         {
             "model": MODEL, "max_tokens": 32000, "messages": messages, "system": system,
-            "metadata": {"user_id": f"user_standin_account__session_{session}"},
+            "metadata": {"user_id": f"user_standin_account__session_{session}"}, **more,
         }
     ).encode()  # fmt: skip
 
@@ -69,6 +69,16 @@ def ask(
 
     threading.Thread(target=_post, args=(body, done), daemon=True).start()
     return future
+
+
+def search(session: str, query: str) -> asyncio.Future[dict[str, Any] | ApiError]:
+    """Have the API search the web, in a request beside the conversation, as the tool WebSearch does (2.1.197)."""
+    content = [{"type": "text", "text": f"Perform a web search for the query: {query}"}]
+    return ask(
+        session, "You are an assistant for performing a web search tool use", [{"role": "user", "content": content}],
+        tools=[{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}],
+        tool_choice={"type": "tool", "name": "web_search"},
+    )  # fmt: skip
 
 
 def _post(body: bytes, done: Callable[[dict[str, Any] | ApiError], object]) -> None:

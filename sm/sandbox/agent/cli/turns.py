@@ -211,7 +211,9 @@ class Agent:
         results: list[Line] = []
         for call in calls:
             bash = BashCall(str(call["input"].get("command", "")))
-            if call["name"] != "Bash":
+            if call["name"] == "WebSearch":
+                text, is_error = await self._search(str(call["input"].get("query", "")))
+            elif call["name"] != "Bash":
                 text, is_error = f"No such tool available: {call['name']}", True
             elif self.options.permission_mode != "bypassPermissions":
                 text, is_error = (
@@ -239,6 +241,12 @@ class Agent:
             results.append({"type": "text", "text": _STEERED.format(_as_text(message.content))})
             self.transcript.seen.add(message.uuid)
         self.transcript.add("user", results, steered[-1].uuid if steered else None)
+
+    async def _search(self, query: str) -> tuple[str, bool]:
+        answer = await self._or_interrupt(model.search(self.session, query), "aborted_tools")
+        if isinstance(answer, model.ApiError):
+            return answer.text, True
+        return f'Web search results for query: "{query}"\n\n{_text_of(answer["content"])}\n\n', False
 
     async def _or_interrupt(self, work: asyncio.Future[_T], where: str) -> _T:
         waiting = asyncio.ensure_future(self._interrupt.wait())
