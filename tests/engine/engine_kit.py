@@ -186,9 +186,9 @@ class Engine:
         futures = [await self.writer.enqueue(submission) for submission in submissions]
         return [await future for future in futures]
 
-    async def say(self, text: str, *, user: User = JAMES, channel: str = CHANNEL) -> Outcome:
-        """A person writes in a channel."""
-        return await self.writer.submit(said(text, user=user, channel=channel))
+    async def say(self, text: str, *, user: User = JAMES, channel: str = CHANNEL, **more: Any) -> Outcome:
+        """A person writes in a channel; `more` are fields of the post."""
+        return await self.writer.submit(said(text, user=user, channel=channel, **more))
 
     async def ask(self, domain: str, *, channel: str = CHANNEL, session: str = "s1") -> str:
         """An agent asks for a domain; answers the request's id."""
@@ -250,9 +250,9 @@ def a_post(text: str, *, user: User = JAMES, channel: str = CHANNEL, **more: Any
     return Post(**{**fields, **more})
 
 
-def said(text: str, *, user: User = JAMES, channel: str = CHANNEL) -> Submission:
+def said(text: str, *, user: User = JAMES, channel: str = CHANNEL, **more: Any) -> Submission:
     """A person's post as intake would hand it over."""
-    post, reader = a_post(text, user=user, channel=channel), ingress()
+    post, reader = a_post(text, user=user, channel=channel, **more), ingress()
     return Submission(
         streams.channel(channel), lambda state: reader.message(post, user, state), f"post:{post.id}"
     )
@@ -273,12 +273,19 @@ async def ready_session(engine: Engine, *, channel: str = CHANNEL, repository: s
     """From `start` to Ready, without a VM; answers the session's stream."""
     await engine.say(f"@claude start {repository}", channel=channel)
     stream = engine.recorded("session.requested")[-1].stream
-    await engine.happen(stream, RepositoryPrepared("/repos/r", "main", "f" * 40, "/repos/m", True))
+    await become_ready(engine, stream)
+    return stream
+
+
+async def become_ready(engine: Engine, stream: str) -> None:
+    """From a place that was asked for to Ready, without a VM."""
+    await engine.happen(
+        stream, RepositoryPrepared("/repos/r", "main", "f" * 40, "/repos/m", True, "main", "main")
+    )
     await engine.happen(stream, AgentStarted(1, "cid1"))
     answer = {"subtype": "success", "request_id": initialize_id(1)}
     await agent_prints(engine, stream, {"type": "control_response", "response": answer})
     assert engine.writer.state(stream).name == "ready"
-    return stream
 
 
 async def agent_prints(engine: Engine, stream: str, value: dict[str, Any]) -> None:
