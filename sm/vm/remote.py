@@ -23,10 +23,14 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_PROGRESS_BYTES: Final = 512 * 1024
 """How much a script may tell of its progress: a line of at most 100 bytes a second, in the longest step."""
 LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
+    "check": ("network",),
+    "start": ("network",),
+    "doctor": ("network",),
+    "rules": ("network",),
     "prepare": ("mirror", "work", "refresh"),
     "cancel": ("work",),
     "project": ("mirror",),
-    "fetch": ("mirror",),
+    "fetch": ("mirror", "work", "refresh"),
     "push": ("mirror",),
     "candidate": ("mirror", "workspace"),
     "inspect": ("mirror", "workspace"),
@@ -115,18 +119,17 @@ class Incoming:
         """Take what came. Raises Unreachable when it is too much."""
         searched = max(0, len(self.output) - len(SENTINEL))
         self.output += chunk
-        if self.progress is not None:
-            if self._line_at < 0 and (found := self.output.find(SENTINEL, searched)) >= 0:
-                self._line_at = found + len(SENTINEL)
-            if self._line_at >= 0:
-                self._hand_on(self.progress)
+        if self._line_at < 0 and (found := self.output.find(SENTINEL, searched)) >= 0:
+            self._line_at = found + len(SENTINEL)
+        if self._line_at >= 0:
+            self._hand_on()
         if (
             len(self.output) > MAX_PREAMBLE_BYTES + self.answer_bytes
             or self._progress_bytes > MAX_PROGRESS_BYTES
         ):
             raise Unreachable(f"The VM printed too much around its answer to {self.what}.")
 
-    def _hand_on(self, progress: Callable[[str], None]) -> None:
+    def _hand_on(self) -> None:
         while (end := self.output.find(b"\n", self._line_at)) >= 0:
             word, _, rest = bytes(self.output[self._line_at : end]).partition(b" ")
             if word != b"progress":
@@ -134,7 +137,8 @@ class Incoming:
                 continue
             self._progress_bytes += end + 1 - self._line_at
             del self.output[self._line_at : end + 1]
-            progress(rest.decode("utf-8", "replace"))
+            if self.progress is not None:
+                self.progress(rest.decode("utf-8", "replace"))
 
 
 def read_answer(output: bytes, what: str) -> Answer:

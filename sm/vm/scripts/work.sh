@@ -56,7 +56,7 @@ work() { # JOB-FILE [CIDFILE]
   exec 7< <(exec "${line[@]}" </dev/null 2>&1 8>&-)
   at_work=$! at_work_id=$id
   start=$(born "$at_work")
-  printf '%s %s %s\n' "$at_work" "$start" "$id" 2>/dev/null | tee -- "$job" "$s/job" >/dev/null 2>&1
+  printf '%s %s %s\n' "$at_work" "$start" "$id" 2>/dev/null | tee -- "$job" ${s:+"$s/job"} >/dev/null 2>&1
   while :; do
     piece=''
     IFS= read -r -d $'\r' -n 4096 -t 1 -u 7 piece
@@ -78,7 +78,7 @@ work() { # JOB-FILE [CIDFILE]
     (( code == 124 || code == 137 )) && [ -s "$id" ] && rt 40 rm -f "$(cat "$id")" >/dev/null 2>&1 # client gone is not container gone
     rm -f -- "$id"
   fi
-  rm -f -- "$job" "$s/job"
+  rm -f -- "$job" ${s:+"$s/job"}
   return "$code"
 }
 
