@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 
 # GitHub's own rules: an owner is letters, digits and single hyphens; a repository adds dots and underscores.
-_ORG = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
+_ORG = re.compile(r"(?=.{1,39}\Z)[A-Za-z0-9](?:-?[A-Za-z0-9])*")
 _REPO = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}")
 _BRANCH = re.compile(r"[A-Za-z0-9._+#@=][A-Za-z0-9._/+#@=-]{0,199}")
 _WORKTREE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SESSION = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
 
 
+def is_org(name: str) -> bool:
+    """Whether it can be the name of a user or an organisation."""
+    return _ORG.fullmatch(name) is not None
+
+
 def repository(name: str) -> tuple[str, str] | None:
     """`org/repo` split, or None when it is not of that form."""
     org, slash, repo = name.partition("/")
-    if not slash or not _ORG.fullmatch(org) or not _REPO.fullmatch(repo):
+    if not slash or not is_org(org) or not _REPO.fullmatch(repo):
         return None
     if repo.lower().endswith((".", ".git", ".part", ".lock", ".wiki")):
         return None

@@ -19,6 +19,7 @@ import asyncssh
 from attrs import frozen
 
 from sm.core.grammar import COMMANDS
+from sm.core.names import is_org
 
 PATH_CHARACTERS = 1024
 SECRET_CHARACTERS = 1024
@@ -112,6 +113,13 @@ def projects(text: str) -> dict[str, str]:
         _project_name(name, taken={other.lower() for other in found})
         found[name] = _project_path(name, path)
     return found
+
+
+def org(text: str) -> str:
+    """The name of a user or an organisation on the git server, by GitHub's rules."""
+    if not is_org(text):
+        raise Unfit("is not the name of a user or an organisation")
+    return text
 
 
 class _Pairs(list[tuple[str, Any]]):

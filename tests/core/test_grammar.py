@@ -194,7 +194,16 @@ def test_a_bots_name_is_no_pattern():
 
 @pytest.mark.parametrize(
     ("org", "good"),
-    [("a" * 39, True), ("a" * 40, False), ("a-b", True), ("-a", False), ("a_b", False), ("", False)],
+    [
+        ("a" * 39, True),
+        ("a" * 40, False),
+        ("a-" * 19 + "a", True),
+        ("a-" * 19 + "aa", False),
+        ("a-b", True),
+        ("-a", False),
+        ("a_b", False),
+        ("", False),
+    ],
 )
 def test_owners_follow_githubs_rules(org: str, good: bool):
     assert (repository(f"{org}/x") is not None) is good

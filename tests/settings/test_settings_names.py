@@ -107,6 +107,8 @@ def test_the_default_owner_is_a_name_of_an_owner() -> None:
     assert load({**GOOD, "SM_DEFAULT_ORG": "acme-corp"}).default_org == "acme-corp"
 
 
-@pytest.mark.parametrize("text", ["-acme", "acme/x", "a--b", "acme-", "a" * 40, "a b", "@acme"])
+@pytest.mark.parametrize(
+    "text", ["-acme", "acme/x", "a--b", "acme-", "a" * 40, "a-" * 19 + "aa", "a b", "@acme"]
+)
 def test_a_default_owner_of_another_shape_is_a_problem(text: str) -> None:
     assert only_problem(SM_DEFAULT_ORG=text).startswith("SM_DEFAULT_ORG is not the name of a user")
