@@ -226,9 +226,7 @@ VARIABLES: tuple[Variable, ...] = (
         None,
         "The owner meant by `start repo` without one",
         "set it to the name of a user or an organisation on the git server, such as acme, or unset it",
-        syntax.matching(
-            r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}", "is not the name of a user or an organisation"
-        ),
+        syntax.org,
     ),
     _optional(
         "SM_PERMISSION_MODE",
