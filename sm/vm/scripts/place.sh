@@ -29,6 +29,9 @@ fi
 
 want=$3 update=$4
 git rev-parse --git-dir >/dev/null || exit 3
+if [ "$update" = 1 ] && [ -z "$want" ] && ! git rev-parse -q --verify HEAD >/dev/null; then # made of an empty repository
+  first=$(git --git-dir="$m" symbolic-ref -q HEAD) && upstream "${first#refs/heads/}" >/dev/null && want=${first#refs/heads/}
+fi
 if [ -n "$want" ] && [ "$(git symbolic-ref -q HEAD)" != "refs/heads/$want" ]; then
   here=$(git rev-parse -q --verify "refs/heads/$want^{commit}") || here=''
   up=$(upstream "$want") || up=''

@@ -109,7 +109,7 @@ else
     (( code == 124 || code == 137 )) && refuse too_slow "Git in the container did not finish with $w in $limit s."
     refuse clone_unreadable "Git in the container cannot read $w: $(masked "$said")"
   }
-  [[ $said == *$'\nsm switch missing\n'* ]] && no_branch
+  [[ $'\n'$said == *$'\nsm switch missing\n'* ]] && no_branch
 fi
 exec 8>&-
 
