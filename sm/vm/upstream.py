@@ -37,7 +37,7 @@ class Upstream:
         names.session(session_id)
         arguments = [*self._mirror(org, repo), epoch, self._site]
         answer = await self._run("fetch", arguments, FETCH_S)
-        return Fetched(answer.number("changed"), answer.get("detail"))
+        return Fetched(answer.number("changed"), answer.get("detail").strip())
 
     async def candidate(
         self,

@@ -17,6 +17,8 @@ from sm.vm.model import Diff, Inspected, VmSettings
 from sm.vm.remote import Answer, Run
 
 LOOK_S: Final = 240
+LOOK_LIMIT_S: Final = 120
+"""How long git may take in the container: a workspace can be made so that it never ends."""
 MAX_PATHS: Final = 20
 MAX_PATH_CHARS: Final = 300
 MAX_DIFF_BYTES: Final = 1024 * 1024
@@ -74,6 +76,7 @@ class Workspaces:
             s.image,
             names.path(workspace),
             names.path(mirror) if mirror else "",
+            LOOK_LIMIT_S,
         ]
 
 

@@ -212,3 +212,13 @@ async def test_a_workspace_that_calls_itself_the_mirror_has_no_branch_of_its_own
     place.path.mkdir()
     (place.path / ".git").write_text(f"gitdir: {place.mirror}\n")
     assert await refused(vm, place) == "branch_missing"
+
+
+async def test_a_file_that_never_ends_ends_the_look(peer, vm, place, monkeypatch):
+    monkeypatch.setattr("sm.vm.workspaces.LOOK_LIMIT_S", 1)
+    os.mkfifo(place.path / ".gitignore")
+    for look in (vm.workspaces.inspect, lambda **of: vm.workspaces.diff(**of, base="main")):
+        with pytest.raises(Refused) as caught:
+            await look(session_id=SESSION, workspace=str(place.path), mirror=str(place.mirror))
+        assert caught.value.code == "too_slow"
+    assert not list((peer.state / "c").iterdir())

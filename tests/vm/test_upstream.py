@@ -44,6 +44,10 @@ async def push(vm, commit, target=BRANCH, epoch=1):
     )
 
 
+async def fetch(vm, epoch=1):
+    return await vm.upstream.fetch(session_id=SESSION, org="acme", repo="webapp", epoch=epoch)
+
+
 async def refused(answer):
     with pytest.raises(Refused) as caught:
         await answer
@@ -294,3 +298,49 @@ async def test_a_name_that_is_no_branch_reaches_nobody(peer, vm, place, name):
 async def test_only_a_whole_id_can_be_pushed(peer, vm, place, commit):
     assert await refused(push(vm, commit)) == "bad_commit"
     assert peer.logins == 0
+
+
+async def test_a_fetch_brings_the_mirror_up_to_date_and_counts_what_moved(vm, place, upstream):
+    moved = upstream.commit({"a": "a"})
+    upstream.branch("feature/login")
+    upstream.tag("v1")
+    found = await fetch(vm)
+    assert found.changed == 3
+    assert found.detail == "feature/login, main, tag v1"
+    assert git(f"--git-dir={place.mirror}", "rev-parse", "refs/heads/main") == moved
+    assert (await fetch(vm)).changed == 0
+
+
+async def test_after_a_fetch_the_workspace_finds_it_at_its_origin(vm, place, upstream):
+    upstream.commit({"a": "a"}, branch="feature/login")
+    await fetch(vm)
+    place.git("fetch", "-q", "origin")
+    assert place.git("rev-parse", "origin/feature/login") == upstream.head("feature/login")
+
+
+async def test_a_fetch_is_refused_for_what_went_wrong(vm, place, github):
+    github.fault("missing", what="info/refs")
+    assert await refused(fetch(vm)) == "repository_missing"
+    github.private("acme/webapp")
+    github.server.token = "ghp_another"
+    assert await refused(fetch(vm)) == "no_access"
+    await github.stop()
+    assert await refused(fetch(vm)) == "network_unreachable"
+    shutil.rmtree(place.mirror)
+    assert await refused(fetch(vm)) == "mirror_missing"
+
+
+async def test_a_fetch_that_is_cut_leaves_the_mirror_as_it_was_and_goes_on_later(vm, place, upstream, github):
+    before = git(f"--git-dir={place.mirror}", "rev-parse", "refs/heads/main")
+    upstream.big(300_000)
+    github.server.cut_after = 50_000
+    github.fault("cut", times=None)
+    assert await refused(fetch(vm)) == "network_unreachable"
+    github.faults.clear()
+    assert git(f"--git-dir={place.mirror}", "rev-parse", "refs/heads/main") == before
+    assert (await fetch(vm)).changed == 1
+
+
+async def test_an_older_writer_fetches_nothing(vm, place):
+    await fetch(vm, epoch=5)
+    assert await refused(fetch(vm, epoch=4)) == "fenced"

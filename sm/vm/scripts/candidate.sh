@@ -51,7 +51,7 @@ is_in() { hg "$m" 60 merge-base --is-ancestor "$1" "$2" 2>/dev/null; }
 main=$(resolved "refs/heads/$default") || main=$(resolved HEAD) || main=''
 if there=$(remote_head "$target" 30 2>/dev/null); then
   if [ -n "$there" ] && ! resolved "$there" >/dev/null; then
-    text=$(hg "$m" 600 fetch -q --no-tags --no-write-fetch-head "$url" "+refs/heads/$target:refs/heads/$target" 2>&1) || git_said $? "$text"
+    text=$(hg "$m" 600 fetch -q --no-tags --no-write-fetch-head "$url" "+refs/heads/$target:${ref%head}upstream" 2>&1) || git_said $? "$text"
   fi
 else
   there=$(resolved "refs/heads/$target") || there=''

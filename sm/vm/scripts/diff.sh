@@ -1,6 +1,6 @@
-# REPOS_BASE RUNTIME IMAGE WORKSPACE MIRROR BASE BYTES: the change from where the workspace left the branch BASE upstream to its
+# REPOS_BASE RUNTIME IMAGE WORKSPACE MIRROR SECONDS BASE BYTES: the change from where the workspace left the branch BASE upstream to its
 # working tree, new files included, as git says it in a container: one line of numbers, an empty one, the diff.
-base=$1 RT=$2 image=$3 w=$4 m=$5 branch=$6 bytes=$7 limit=120
+base=$1 RT=$2 image=$3 w=$4 m=$5 limit=$6 branch=$7 bytes=$8
 credentials=() # none: the mirror is only read
 file=$base/.parts/diff.$$
 trap 'rm -f -- "$file"' EXIT

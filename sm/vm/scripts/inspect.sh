@@ -1,6 +1,6 @@
-# REPOS_BASE RUNTIME IMAGE WORKSPACE MIRROR: what is in a workspace that is nowhere else. What is said here is the agent's
+# REPOS_BASE RUNTIME IMAGE WORKSPACE MIRROR SECONDS: what is in a workspace that is nowhere else. What is said here is the agent's
 # claim, made in a container: branch, commit, number of commits, number of changed paths, then the paths as git gives them.
-base=$1 RT=$2 image=$3 w=$4 m=$5 limit=120
+base=$1 RT=$2 image=$3 w=$4 m=$5 limit=$6
 file=$base/.parts/inspect.$$
 trap 'rm -f -- "$file"' EXIT
 
