@@ -180,7 +180,10 @@ async def test_an_interrupt_ends_the_turn(cli: Cli, words: str, reached: str, re
         True,
         reason,
     )
-    assert cli.story()[-5:] == lines
+    told = [
+        line for line in cli.story() if line != "text"
+    ]  # what of the answer had come by then, if anything
+    assert told[-5:] == lines
     cli.say("say after", 2)
     assert (await cli.seen("result", 2))["result"] == "after"
 
@@ -255,6 +258,14 @@ async def test_api_errors_are_retried_or_said(cli: Cli):
     assert (failed["subtype"], failed["is_error"], failed["api_error_status"]) == ("success", True, 403)
     assert cli.story().count("api_retry") == 1
     assert await cli.end() == 1
+
+
+async def test_a_stream_that_breaks_off_is_a_success_without_a_stop_reason(cli: Cli):
+    await cli.start()
+    cli.say("cut")
+    result = await cli.seen("result")
+    assert (result["subtype"], result["is_error"], result["result"]) == ("success", False, "This is where it")
+    assert result["stop_reason"] is None
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root is refused")

@@ -25,6 +25,7 @@ _STEERED = (
     "<system-reminder>The user sent a new message while you were working:\n{}\n\nIMPORTANT: After completing your "
     "current task, you MUST address the user's message above. Do not ignore it.</system-reminder>"
 )
+_RAN = {"stdout": "", "stderr": "", "interrupted": False, "isImage": False, "noOutputExpected": False}
 _NOT_HERE = ("help", "model", "status", "permissions")
 _FIRST_DELAY_S = 0.6
 _MOST_DELAY_S = 38.0
@@ -77,6 +78,8 @@ class Agent:
         self._interrupt = asyncio.Event()
         self._in_turn = False
         self._unacknowledged: list[tuple[Message, object]] = []
+        self._asking: model.Asking | None = None
+        self._used = False
         self._began = time.monotonic()
 
     @property
@@ -169,31 +172,45 @@ class Agent:
                 if isinstance(answer, model.ApiError):
                     self._api_failed(answer, turns)
                     return
-                for block in answer["content"]:
-                    self._emit(lines.assistant(self.session, answer, block))
-                self.transcript.add("assistant", answer["content"])
+                self._say(answer)
                 calls = [block for block in answer["content"] if block["type"] == "tool_use"]
                 if not calls:
-                    self._succeed(_text_of(answer["content"]), turns)
+                    self._succeed(answer, turns)
                     return
                 await self._use_tools(calls)
         except InterruptedTurnError as interrupted:
             self._acknowledge()
-            notice = "[Request interrupted by user for tool use]" if interrupted.where == "aborted_tools" else (
-                "[Request interrupted by user]"
-            )  # fmt: skip
-            self._note([{"type": "text", "text": notice}])
-            self._end(lines.failed(self.session, "[ede_diagnostic] result_type=user", turns=turns + 1,
-                                   duration_ms=self._elapsed_ms(), terminal_reason=interrupted.where))  # fmt: skip
+            self._interrupted(interrupted.where, turns)
+
+    def _interrupted(self, where: str, turns: int) -> None:
+        """Say what had come of the answer, that it was interrupted, and the end of the turn."""
+        in_tool = where == "aborted_tools"
+        partial = self._asking.so_far() if self._asking is not None and not in_tool else None
+        if partial is not None:
+            self._say(partial)
+        notice = "[Request interrupted by user for tool use]" if in_tool else "[Request interrupted by user]"
+        self._note([{"type": "text", "text": notice}])
+        reason = "tool_use" if in_tool else None
+        error = f"[ede_diagnostic] result_type=user last_content_type=n/a stop_reason={reason or 'null'}"
+        self._end(
+            lines.failed(
+                self.session, error, turns=turns + (2 if in_tool else 1), duration_ms=self._elapsed_ms(),
+                stop_reason=reason, used=in_tool, terminal_reason=where,
+            )
+        )  # fmt: skip
+
+    def _say(self, message: Line) -> None:
+        """One line for each block of the model's message."""
+        for block in message["content"]:
+            self._emit(lines.assistant(self.session, message, block))
+        self.transcript.add("assistant", message["content"])
 
     async def _ask(self) -> dict[str, Any] | model.ApiError:
         delay_s = _FIRST_DELAY_S
         attempt = 0
         while True:
-            answer = await self._or_interrupt(
-                model.ask(self.session, self.options.system_prompt, self.transcript.messages),
-                "aborted_streaming",
-            )
+            self._asking = model.ask(self.session, self.options.system_prompt, self.transcript.messages)
+            answer = await self._or_interrupt(self._asking.answer, "aborted_streaming")
             if (
                 not isinstance(answer, model.ApiError)
                 or not answer.is_repeated
@@ -228,12 +245,15 @@ class Agent:
                 except InterruptedTurnError:
                     bash.kill()
                     block = result_block(call, _REJECTED, is_error=True)
-                    self._emit(lines.user(self.session, [block], timestamp=lines.now()))
+                    rejected = "User rejected tool use"
+                    self._emit(
+                        lines.user(self.session, [block], timestamp=lines.now(), tool_use_result=rejected)
+                    )
                     self.transcript.add("user", [*results, block])
                     raise
             block = result_block(call, text, is_error=is_error)
             results.append(block)
-            shown = f"Error: {text}" if is_error else {"stdout": text, "stderr": "", "interrupted": False}
+            shown = f"Error: {text}" if is_error else dict(_RAN, stdout=text)
             self._emit(lines.user(self.session, [block], timestamp=lines.now(), tool_use_result=shown))
         steered = self._batch()
         for message in steered:
@@ -243,7 +263,7 @@ class Agent:
         self.transcript.add("user", results, steered[-1].uuid if steered else None)
 
     async def _search(self, query: str) -> tuple[str, bool]:
-        answer = await self._or_interrupt(model.search(self.session, query), "aborted_tools")
+        answer = await self._or_interrupt(model.search(self.session, query).answer, "aborted_tools")
         if isinstance(answer, model.ApiError):
             return answer.text, True
         return f'Web search results for query: "{query}"\n\n{_text_of(answer["content"])}\n\n', False
@@ -275,16 +295,22 @@ class Agent:
             else f"Unknown command: /{name}",
         )
         self._emit(lines.synthetic(self.session, said or "(no content)"))
-        self._end(lines.result(self.session, said, turns=0, duration_ms=self._elapsed_ms(), stop_reason=None))
+        self._end(lines.command_result(self.session, said, duration_ms=self._elapsed_ms(), used=self._used))
 
-    def _succeed(self, text: str, turns: int) -> None:
-        self._end(lines.result(self.session, text, turns=turns, duration_ms=self._elapsed_ms()))
+    def _succeed(self, answer: Line, turns: int) -> None:
+        self._used = True
+        self._end(
+            lines.result(
+                self.session, _text_of(answer["content"]), turns=turns, duration_ms=self._elapsed_ms(),
+                stop_reason=answer.get("stop_reason"),
+            )
+        )  # fmt: skip
 
     def _api_failed(self, error: model.ApiError, turns: int) -> None:
-        self._emit(lines.synthetic(self.session, error.text, error.kind))
+        self._emit(lines.synthetic(self.session, error.text, error.kind_in_the_end, error.request_id))
         self._end(
             lines.result(self.session, error.text, turns=turns, duration_ms=self._elapsed_ms(), is_error=True,
-                         api_error_status=error.status, stop_reason="stop_sequence")
+                         used=False, api_error_status=error.status, stop_reason="stop_sequence")
         )  # fmt: skip
 
     def _end(self, line: Line) -> None:
