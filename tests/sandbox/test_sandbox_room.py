@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 from mattermost_kit import Box, sandbox
 
-from sm.sandbox.demo.room import Access, Room
+from sm.sandbox.demo.room import Access, Room, RoomError
 
 
 @asynccontextmanager
@@ -28,6 +29,7 @@ async def test_a_person_replies_in_a_thread_and_sees_who_else_did():
         assert (seen.who, seen.root_id) == ("sarah", root_id)
         assert it.post(root_id).root_id == ""
         assert it.thread(root_id) == [seen]
+        assert it.newest_thread() == root_id
         assert said == ["james: root", "sarah: ↳ reply"]
 
 
@@ -43,3 +45,10 @@ async def test_a_person_reads_an_attached_file():
         assert (seen.files[0].name, seen.files[0].size) == ("change.diff", 7)
         assert await it.file("sarah", seen.files[0]) == b"+ line\n"
         assert "claude: 📎 change.diff (7 bytes)" in said
+
+
+async def test_without_a_thread_there_is_no_newest_one():
+    async with sandbox() as box, room(box) as (it, _):
+        await it.say("james", "root")
+        with pytest.raises(RoomError, match="thread"):
+            it.newest_thread()

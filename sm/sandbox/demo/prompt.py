@@ -17,6 +17,7 @@ MAX_LINE_BYTES = 1 << 16
 HELP = """\
   TEXT                      write it as james             (@claude start acme/webapp · @claude stop · @claude status)
   sarah: TEXT               write it as sarah
+  thread: TEXT              write it as james in the thread that was written to last
   press approve|deny [N]    press a button of the newest card, or of card N
   firewall                  what the firewall's alias and its table hold
   kill                      kill the service at once (SIGKILL)
@@ -66,6 +67,9 @@ class Prompt:
                 await command(rest)
             elif line.startswith("sarah:"):
                 await self._room.say("sarah", line.removeprefix("sarah:").strip())
+            elif line.startswith("thread:"):
+                root_id = self._room.newest_thread()
+                await self._room.say("james", line.removeprefix("thread:").strip(), root_id=root_id)
             else:
                 await self._room.say("james", line.removeprefix("james:").strip())
         except (RoomError, ServiceEndedError) as error:

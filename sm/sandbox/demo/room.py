@@ -165,6 +165,13 @@ class Room:
         """The replies in a post's thread, oldest first."""
         return [post for post in self._posts.values() if post.root_id == root_id]
 
+    def newest_thread(self) -> str:
+        """The root of the thread that was written to last. Raises `RoomError` when there is none."""
+        root_id = next((post.root_id for post in reversed(self._posts.values()) if post.root_id), "")
+        if not root_id:
+            raise RoomError("Nobody has written in a thread yet.")
+        return root_id
+
     async def file(self, who: str, file: Attached) -> bytes:
         """What an attached file holds. Raises `RoomError`."""
         headers = {"Authorization": f"Bearer {self._access.tokens[who]}"}
