@@ -8,7 +8,8 @@ They are joined by two veth pairs, and by nothing to the host: what is in the bo
 So whatever is not opened is swallowed without an answer, as a firewall that drops does it (an unresolved neighbour
 would answer "no route to host" after 3 s). To open an address is one routing rule in the box, for TCP port 443
 alone, that points at `up0`. Neither nftables nor a `dummy` device is needed. Unlike a stateful firewall's, a
-connection that is open when its rule goes stalls.
+connection that is open when its rule goes stalls. This machine's own addresses and the containers' subnet answer "no
+route to host" at once, as the rules of a real VM do.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ PREFIX = "smgate"
 PORT = 443
 TABLE = "213"
 BOX_ADDRESS = "192.168.213.2"
+CONTAINERS = "10.89.0.0/24"
+"""The subnet that the container stand-in tells of its networks: the VM's own side, closed by rules."""
 _CLONE_NEWNET = 0x40000000
 _NETNS_FOLDER = Path("/run/netns")
 _PROBE_OPEN = "192.0.2.1"
@@ -127,6 +130,8 @@ class BoxNetwork:
                 f"link add up0 type veth peer name up0 netns {self.net}",
                 f"link add hole0 type veth peer name hole0 netns {self.net}",
                 "link set lo up",
+                "link set up0 addrgenmode none",  # no IPv6 in the box, not even of a link
+                "link set hole0 addrgenmode none",
                 "link set up0 address 02:00:00:00:00:01 up",
                 "link set hole0 up",
                 f"address add {BOX_ADDRESS}/32 dev up0",
@@ -134,6 +139,7 @@ class BoxNetwork:
                 "neighbour replace 169.254.0.2 lladdr 02:00:00:00:00:ff dev hole0 nud permanent",
                 f"route add default via 169.254.0.2 dev hole0 onlink src {BOX_ADDRESS}",
                 f"route add default via 169.254.0.1 dev up0 onlink src {BOX_ADDRESS} table {TABLE}",
+                *(f"route add unreachable {place}" for place in (CONTAINERS, *_own_addresses())),
             ],
         )  # fmt: skip
         await _ip(
@@ -211,6 +217,17 @@ def _enter(path: Path) -> None:
             raise OSError(number, f"setns: {os.strerror(number)}")
     finally:
         os.close(handle)
+
+
+def _own_addresses() -> list[str]:
+    """The IPv4 addresses of this machine, without loopback."""
+    try:
+        lines = Path("/proc/net/fib_trie").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    pairs = itertools.pairwise(lines)
+    found = {line.split()[-1] for line, below in pairs if below.split()[:3] == ["/32", "host", "LOCAL"]}
+    return sorted(address for address in found if not address.startswith("127."))
 
 
 def _listen() -> socket.socket:

@@ -93,15 +93,20 @@ class Layout:
         return self.home / "worktrees"
 
 
-def make_home(layout: Layout, secrets: Mapping[str, str], git_settings: str = "") -> None:
+def make_home(
+    layout: Layout, secrets: Mapping[str, str], git_settings: str = "", *, closed: bool = True
+) -> None:
     """Write profile, git settings and programs. `secrets` are exported by the profile only: a login shell sees them.
 
     `git_settings` are the lines of `.gitconfig` that say how github.com is reached; without them, its repositories are
-    those of the folder `upstream`.
+    those of the folder `upstream`. `closed` False says that no namespace closes the containers in: the profile tells it,
+    and a start does not try whether they are.
     """
     for folder in (layout.home, layout.bin, layout.image, layout.vm / "run"):
         folder.mkdir(parents=True, exist_ok=True)
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in secrets.items())
+    if not closed:
+        exports += "export SM_SANDBOX_WITHOUT_NAMESPACES=1\n"
     profile = layout.home / ".bash_profile"
     profile.touch(mode=0o600)
     profile.write_text(

@@ -123,7 +123,8 @@ class VmPeer:
 
     async def set_up(self) -> None:
         """Write the VM's disk, as `start` does first. Raises `RuntimeError` when git or venv fails."""
-        vm_home.make_home(self.layout, self._secrets, self._git_settings())
+        closed = self._gate is not None and bool(self._gate.wrap([]))
+        vm_home.make_home(self.layout, self._secrets, self._git_settings(), closed=closed)
         self.notes.clear()
         python, (claude, note), _ = await asyncio.gather(
             asyncio.to_thread(vm_home.make_python, self.layout.vm),

@@ -56,6 +56,16 @@ class Server(asyncssh.SSHServer):
         if self._login.faults.hit("vm", "refuse_connection"):
             conn.abort()
 
+    @property
+    def ends(self) -> str:
+        """Both ends of the connection, as sshd tells every command."""
+        if self.connection is None:
+            return ""
+        (client, its_port, *_), (server, port, *_) = (
+            cast("tuple[str, int]", self.connection.get_extra_info(name)) for name in ("peername", "sockname")
+        )
+        return f"{client} {its_port} {server} {port}"
+
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Forget it."""
         self.connection = None
@@ -149,7 +159,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
             return
         if faults.hit("vm", "slow", **context):
             await asyncio.sleep(5 * faults.scale("vm.slow"))
-        environment = dict(self._login.environment)
+        environment = {**self._login.environment, "SSH_CONNECTION": self._server.ends}
         for fault, variable in (("profile_prints", "PROFILE_PRINTS"), ("runtime_away", "RUNTIME_AWAY")):
             if faults.hit("vm", fault, **context):
                 environment[f"SM_SANDBOX_{variable}"] = "1"

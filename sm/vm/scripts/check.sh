@@ -28,8 +28,9 @@ else
     probe_network() { rt 20 network inspect "$network"; }
   fi
   probe_image >/dev/null 2>&1 || missing image_missing "The image $image is not on the VM: $RT build -t $image . (or $RT pull $image)"
-  probe_network >/dev/null 2>&1 || missing network_missing "The network $network is not on the VM: $RT network create $network"
+  probe_network >/dev/null 2>&1 || missing network_missing "The network $network is not on the VM: $(make_network)"
 fi
+if rootless && ! unguarded_sandbox && ! nft_tool >/dev/null; then missing nft_missing "$(without_nft)"; fi
 
 if [ "$RT" = podman ] && [ "$(id -u)" != 0 ]; then
   linger=$(loginctl show-user "$(id -un)" --property=Linger --value 2>/dev/null)

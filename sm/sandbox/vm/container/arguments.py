@@ -22,7 +22,7 @@ _RUN_OPTIONS = {
     "--security-opt": True, "--pull": True, "--memory": True, "-m": True, "--memory-swap": True,
     "--pids-limit": True, "--ulimit": True, "--tmpfs": True, "-e": True, "--env": True, "-v": True,
     "--volume": True, "-w": True, "--workdir": True, "--entrypoint": True, "--hostname": True, "--stop-timeout": True,
-    "--cpus": True, "--shm-size": True, "--dns": True,
+    "--cpus": True, "--sysctl": True, "--shm-size": True, "--dns": True,
 }  # fmt: skip
 _LONG = {
     "-i": "--interactive", "-l": "--label", "--net": "--network", "-u": "--user", "-m": "--memory", "-e": "--env",

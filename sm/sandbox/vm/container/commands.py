@@ -15,6 +15,19 @@ from sm.sandbox.vm.container.store import Engine, Record, Store, process_start
 
 _POLL_S = 0.02
 _END_S = 10.0
+# Of every network, as each runtime tells it: the gate's box refuses this subnet as the VM's own.
+_SUBNETS: dict[str, dict[str, object]] = {
+    "podman": {
+        "network_interface": "podman1",
+        "subnets": [{"subnet": "10.89.0.0/24", "gateway": "10.89.0.1"}],
+        "ipv6_enabled": False,
+    },
+    "docker": {
+        "EnableIPv6": False,
+        "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.89.0.0/24", "Gateway": "10.89.0.1"}]},
+        "Options": {"com.docker.network.bridge.name": "podman1"},
+    },
+}
 
 
 class Client:
@@ -38,6 +51,7 @@ class Client:
             "network": self.network,
             "info": self.info,
             "system": self.system,
+            **({"unshare": self.unshare} if self.runtime == "podman" else {}),
             "version": self.version,
             "--version": self.version,
         }
@@ -301,8 +315,15 @@ class Client:
             "Id": "7" * 64,
             "Driver": "bridge",
             "driver": "bridge",
+            **_SUBNETS[self.runtime],
         }
         return self._show(options, [details])
+
+    def unshare(self, _words: list[str]) -> int:
+        """`unshare --rootless-netns COMMAND…`: no container here has a network of its own to enter."""
+        if os.getuid() == 0:
+            raise wording.RefusedError("Error: please use unshare with rootless")
+        raise wording.RefusedError("Error: the sandbox's containers have no network namespace of their own")
 
     def info(self, words: list[str]) -> int:
         """`info [-f FORMAT]`."""
