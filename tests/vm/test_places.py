@@ -28,9 +28,7 @@ def vm(peer, github):
 
 
 async def prepare(vm, epoch=1, session=SESSION, org="acme", repo="webapp", **asked):
-    return await vm.repositories.prepare(
-        PrepareSpec(session_id=session, org=org, repo=repo, **asked), epoch
-    )
+    return await vm.repositories.prepare(PrepareSpec(session_id=session, org=org, repo=repo, **asked), epoch)
 
 
 async def refused(vm, **asked):
@@ -142,22 +140,11 @@ async def test_an_empty_repository_has_worktrees_too(vm, github):
     assert (found.branch, found.head, found.created) == ("sm/search", "", True)
 
 
-@pytest.mark.parametrize("worktree", ["../x", "-x", ".x", "a/b", "a b", "x.lock", "a..b", "$(id)", "a\nb"])
-async def test_a_hostile_name_of_a_worktree_reaches_no_shell(peer, vm, worktree):
-    assert (await refused(vm, worktree=worktree)).code == "bad_name"
-    assert peer.logins == 0
-
-
-@pytest.mark.parametrize(
-    "branch",
-    [
-        "-x", "--upload-pack=touch pwned", "a..b", "a@{1}", ".a", "a/.b", "a.lock", "a.lock/b", "a//b", "/a", "a/", "a~1", "a^",
-        "a:b", "a b", "$(id)", "x" * 201, "HEAD", "@", "a\nb", "refs/heads/a",
-    ],
-)  # fmt: skip
-async def test_a_hostile_name_of_a_branch_reaches_no_shell(peer, vm, branch):
-    assert (await refused(vm, branch=branch)).code == "bad_name"
-    assert (await refused(vm, worktree="w", create=branch)).code == "bad_name"
+async def test_a_hostile_name_reaches_no_shell(peer, vm):
+    for asked in ({"worktree": "../x"}, {"branch": "--upload-pack=x"}, {"worktree": "w", "create": "a..b"}):
+        assert (await refused(vm, **asked)).code == "bad_name"
+    assert (await refused(vm, session="../../etc")).code == "bad_session"
+    assert (await refused(vm, create="sm/x")).code == "bad_name"
     assert peer.logins == 0
 
 
@@ -262,7 +249,9 @@ async def test_a_branch_of_the_main_clone_that_upstream_began_anew_is_refused(vm
     assert (await refused(vm, branch="feature/login")).code == "unrelated_history"
 
 
-async def test_hooks_and_filters_that_the_agent_left_do_not_run_on_the_host_or_at_a_switch(peer, vm, upstream):
+async def test_hooks_and_filters_that_the_agent_left_do_not_run_on_the_host_or_at_a_switch(
+    peer, vm, upstream
+):
     found = await prepare(vm)
     for hook in ("post-checkout", "post-merge", "reference-transaction"):
         file = Path(found.path, ".git/hooks", hook)
@@ -390,7 +379,10 @@ async def test_each_no_of_the_host_has_a_code_of_its_own(peer, vm, upstream, git
 
 
 async def test_a_full_disk_is_named_and_nothing_is_left(peer, vm, upstream):
-    peer.tool("git", f'case " $* " in *" fetch "*) echo "fatal: write error: No space left on device" >&2; exit 128;; esac\nexec /usr/bin/git "$@"')
+    peer.tool(
+        "git",
+        f'case " $* " in *" fetch "*) echo "fatal: write error: No space left on device" >&2; exit 128;; esac\nexec /usr/bin/git "$@"',
+    )
     assert (await refused(vm)).code == "disk_full"
     assert not list(peer.repos.rglob("*.part"))
 

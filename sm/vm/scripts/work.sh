@@ -53,10 +53,13 @@ heard() { # TEXT: what was printed; git's lines of progress end with a return
 work() { # JOB-FILE [CIDFILE]
   local piece held='' got code job=$1 id=${2:-} start
   said='' keep=${keep:-4000}
-  exec 7< <(exec "${line[@]}" </dev/null 2>&1 8>&-)
+  exec 7< <(
+    self=$BASHPID
+    printf '%s %s %s\n' "$self" "$(born "$self")" "$id" 2>/dev/null | tee -- "$job" ${s:+"$s/job"} >/dev/null 2>&1
+    exec "${line[@]}" </dev/null 2>&1 8>&-
+  )
   at_work=$! at_work_id=$id
   start=$(born "$at_work")
-  printf '%s %s %s\n' "$at_work" "$start" "$id" 2>/dev/null | tee -- "$job" ${s:+"$s/job"} >/dev/null 2>&1
   while :; do
     piece=''
     IFS= read -r -d $'\r' -n 4096 -t 1 -u 7 piece
