@@ -381,7 +381,7 @@ async def test_each_no_of_the_host_has_a_code_of_its_own(peer, vm, upstream, git
 async def test_a_full_disk_is_named_and_nothing_is_left(peer, vm, upstream):
     peer.tool(
         "git",
-        f'case " $* " in *" fetch "*) echo "fatal: write error: No space left on device" >&2; exit 128;; esac\nexec /usr/bin/git "$@"',
+        'case " $* " in *" fetch "*) echo "fatal: write error: No space left on device" >&2; exit 128;; esac\nexec /usr/bin/git "$@"',
     )
     assert (await refused(vm)).code == "disk_full"
     assert not list(peer.repos.rglob("*.part"))
