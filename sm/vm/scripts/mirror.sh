@@ -59,12 +59,14 @@ git_said() { # STATUS TEXT: a definite no, or an unknown that may be tried again
 }
 
 box_line() { # CIDFILE OPTION… IMAGE COMMAND…: the command `line`
-  local id=$1 user mirror=()
+  local id=$1 user mirror=() limits=(--memory 4g --pids-limit 512)
   shift
   as_user
+  [ "${RT##*/}" = podman ] && [ "$(id -u)" != 0 ] && ! [ -e /sys/fs/cgroup/cgroup.controllers ] &&
+    limits+=(--ulimit nproc=512:512) # rootless without cgroups v2: podman ignores the other limit
   [ -n "$m" ] && mirror=(-v "$m:$m:ro")
   line=(timeout -k 5 "$limit" "$RT" run --rm --cidfile "$id" --network none "${user[@]}" --cap-drop=all --security-opt=no-new-privileges
-    --pull=never --memory 4g --pids-limit 512 -e HOME=/tmp -e GIT_OPTIONAL_LOCKS=0 -e GIT_LFS_SKIP_SMUDGE=1 -e GIT_TERMINAL_PROMPT=0
+    --pull=never "${limits[@]}" -e HOME=/tmp -e GIT_OPTIONAL_LOCKS=0 -e GIT_LFS_SKIP_SMUDGE=1 -e GIT_TERMINAL_PROMPT=0
     "${mirror[@]}" "$@")
 }
 box() { # OPTION… IMAGE COMMAND…: a container that sees the mirror and what is mounted, and no network; `limit` seconds
