@@ -87,7 +87,7 @@ class RealVm:
     async def _end_everything(self) -> None:
         """Leave no container and no process, whatever state a test left them in."""
         await self.power_cut()
-        await asyncio.to_thread(self._as_user, "podman", "rm", "--all", "--force", "--time", "0")
+        await asyncio.to_thread(self.as_user, "podman", "rm", "--all", "--force", "--time", "0")
         await self.kill_everything()
         await asyncio.to_thread(shutil.rmtree, self.disk, ignore_errors=True)
 
@@ -119,7 +119,7 @@ class RealVm:
                     found.append(int(path.name))
         return found
 
-    def _as_user(self, *command: str) -> str:
+    def as_user(self, *command: str) -> str:
         """Run a command as the user, outside of SSH, to clear up."""
         environment = {
             "HOME": str(self.home),
