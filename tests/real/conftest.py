@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -53,3 +54,19 @@ async def rig(
         yield Rig(sandbox, folder)
     finally:
         await sandbox.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def small(rig: Rig) -> AsyncIterator[Path]:
+    """A disk of 24 MB on the VM, which comes up anew with it: podman's namespace knows the mounts of its beginning."""
+    folder = rig.vm.disk / "small"
+    folder.mkdir()
+    owner = f"uid={rig.vm.user.pw_uid},gid={rig.vm.user.pw_gid}"
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size=24m,mode=0700,{owner}", "sm-small", str(folder)], check=True
+    )
+    await rig.vm.power_cut()
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    await rig.vm.power_cut()
+    folder.rmdir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import sqlite3
 from pathlib import Path
 
 from attrs import define
@@ -75,9 +74,9 @@ class Agent:
 
 
 async def times_told(talk: Talk, text: str) -> int:
-    """How often a person's message reached the model, in the conversation that is the longest."""
+    """How often a person's words stand in the model's history, in whichever conversation they do most."""
     conversations = (await talk.room.state("agent"))["conversations"].values()
-    return max((sum(text == one for one in texts) for texts in conversations), default=0)
+    return max(("\n".join(texts).count(text) for texts in conversations), default=0)
 
 
 async def is_told(talk: Talk, text: str) -> None:
@@ -87,12 +86,6 @@ async def is_told(talk: Talk, text: str) -> None:
         return await times_told(talk, text) > 0
 
     await until(f"the model has {text!r}", look)
-
-
-def kinds(journal: Path) -> list[str]:
-    """The kinds of all events in a journal, in their order."""
-    with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as database:
-        return [row[0] for row in database.execute("SELECT kind FROM events ORDER BY seq")]
 
 
 def as_line(**value: object) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from need import USER, needs
 from real_kit import Rig, Talk
 
@@ -84,22 +82,6 @@ async def test_a_profile_that_prints_disturbs_nothing(rig: Rig) -> None:
         await talk.start()
         await talk.answers("good morning")
         await talk.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def small(rig: Rig) -> AsyncIterator[Path]:
-    """A disk of 24 MB on the VM, which comes up anew with it: podman's namespace knows the mounts of its beginning."""
-    folder = rig.vm.disk / "small"
-    folder.mkdir()
-    owner = f"uid={rig.vm.user.pw_uid},gid={rig.vm.user.pw_gid}"
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size=24m,mode=0700,{owner}", "sm-small", str(folder)], check=True
-    )
-    await rig.vm.power_cut()
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    await rig.vm.power_cut()
-    folder.rmdir()
 
 
 async def test_a_full_disk_at_the_start_is_said(rig: Rig, small: Path) -> None:
