@@ -138,6 +138,9 @@ class Played:
             return f"{len(text)} characters, {hashlib.sha256(text.encode()).hexdigest()}"
         text = text.replace(str(self.folder), "@W").replace(self.name, "@N").replace(OTHER, "@OTHER")
         text = re.sub(r"\b[0-9a-f]{64}\b", "<id>", text)
+        text = re.sub(
+            r"^stopped (?=\d+ )", "exited ", text
+        )  # podman's word for a moment, until it has cleaned up
         text = re.sub(r"\b[0-9a-f]{12}\b", "<short id>", text)
         return repr(text)
 

@@ -89,6 +89,7 @@ CASES = (
     case("who and what the container is", Step(f"{BOX} --ulimit nofile=64:64 -e KEY -e ABSENT -e GIVEN=x=y -e EMPTY= -e TWICE=1 -e TWICE=2 {IMAGE} sh -c '{_WITHIN}'", env={"KEY": "secret", "LEAK": "no"})),
     case("HOME that nobody said", f"run --rm {RUN.removeprefix('run ')} {IMAGE} sh -c 'echo $HOME'"),
     case("a working directory", f"{BOX} -w /usr/lib {IMAGE} pwd", f"{BOX} -w /not/there {IMAGE} pwd"),
+    case("IPv6 can be switched off", f"{BOX} --sysctl net.ipv6.conf.all.disable_ipv6=1 {IMAGE} sh -c 'cat /proc/sys/net/ipv6/conf/all/disable_ipv6; wc -l </proc/net/if_inet6'"),
     case("network none reaches nothing", f"{BOX} {IMAGE} python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 443), 3)'"),
     # --- what it sees ----------------------------------------------------------------------------------------
     case("mounts: the user's ids, read-only, one within another", "!mkdir -p @W/w/in @W/home", "!touch @W/beside @W/w/in/kept", f"{BOX} -v @W/w:/workspace -v @W/home:/home/agent -v @W/w/in:/home/agent/in -v @W/w/in:@W/w/in:ro {IMAGE} sh -c 'umask 022; echo new >made; mkdir d; stat -c %u:%g:%a made d; ls /home/agent/in; cd $1; touch no; rm -f kept; mv kept moved; chmod 777 .; ls . ..; ls ../..' sh @W/w/in", "!stat -c %u:%g:%a @W/w/made @W/w/d", "!ls -R @W/home"),
@@ -104,6 +105,7 @@ CASES = (
     case("a network that is not there", f"run --rm @USER --name @N --cidfile @W/cid --pull=never --network gone {IMAGE} true", f"{STATE} @N"),
     case("no such flag, no value, no image", f"run --nonsense {IMAGE} true", f"run -Q {IMAGE} true", "run --name", "run --rm"),
     refused("values that nothing takes", "--name 'a b'", "--memory lots", "--pids-limit lots", "--ulimit nonsense=1", "--cap-drop=nonsense", "--security-opt=nonsense", "--tmpfs /t:nonsense", "--userns=nonsense"),
+    refused("settings of the kernel that are not the container's", "--sysctl kernel.panic=1", "--sysctl nonsense"),
     refused("a pull policy and an empty variable", "--pull=perhaps", "-e ''"),
     refused("docker knows no keep-id", "--userns=keep-id", runtimes=("docker",)),
     case("an id file: whole, with nothing after the id", f"{RUN} --cidfile @W/cid --name @N {IMAGE} true", "!wc -c @W/cid", "inspect -f '{{.Id}}' @N", "!cat @W/cid", "!sh -c 'head -c 12 @W/cid >@W/short'", "inspect -f '{{.Id}}' @SHORT", "inspect -f '{{.Id}}' @Nx", "rm @CID"),
@@ -128,6 +130,7 @@ CASES = (
     case("images and networks", f"image inspect -f '{{{{.Config.WorkingDir}}}}' {IMAGE}", f"image inspect -f '{{{{.Config.WorkingDir}}}}' {IMAGE.partition(':')[0]}", "image inspect -f '{{.Id}}' nothere:1", "network inspect -f '{{.Name}} {{.Driver}}' isolated", "network inspect -f '{{.Name}}' gone", "info -f x"),
     case("listing by label and name", f"{RUN} --name @N --cidfile @W/cid --label sm.session=@N {IMAGE} true", "ps -a --no-trunc --filter label=sm.session=@N --format '{{.ID}} {{.Names}}'", "ps -a -q --no-trunc --filter label=sm.session=@N", "ps -q --filter label=sm.session=@N", "ps -a --filter label=sm.session=no@N --format '{{.ID}}'", "ps -aq --filter name=@N", "rm @N"),
     # --- what a stand-in without control groups cannot do ----------------------------------------------------
+    case("the containers' own network namespace", "unshare --rootless-netns sh -c 'cat; exit 7'", "unshare --rootless-netns no-such-program", runtimes=("podman",), differs="the stand-in's containers have none, and it says so"),
     case("the process limit holds", f"run --rm --network none @USER --pids-limit 20 --pull=never {IMAGE} sh -c 'for i in $(seq 40); do sleep 1 & done 2>/dev/null; echo end'", runtimes=("docker",), differs="no limit without control groups"),
     case("the memory limit kills, and inspect says so", f"run --name @N --network none @USER --memory 32m --memory-swap 32m --pull=never {IMAGE} python3 -c 'bytearray(400 << 20)'", f"{STATE} @N", "rm -f @N", runtimes=("docker",), differs="no limit without control groups"),
 )  # fmt: skip

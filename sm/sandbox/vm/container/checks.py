@@ -12,6 +12,7 @@ from sm.sandbox.vm.container.wording import RefusedError, daemon, usage
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _SIZE = re.compile(r"\d+(\.\d+)? ?([kmgtp]i?)?b?", re.IGNORECASE)
+_SYSCTL = re.compile(r"(net|fs\.mqueue)\.[\w./-]+|kernel\.(msg|sem|shm)\w*")
 _COUNT = re.compile(r"-?\d+")
 _TMPFS = re.compile(
     r"(size|mode|uid|gid|nr_inodes)=[\w%]+|(no)?(exec|suid|dev|atime|diratime)|ro|rw|r?private|r?shared|r?slave"
@@ -148,6 +149,17 @@ def _name(runtime: str, value: str) -> RefusedError | None:
                         "argument")  # fmt: skip
 
 
+def _sysctl(runtime: str, value: str) -> RefusedError | None:
+    name, has_value, _ = value.partition("=")
+    if has_value and _SYSCTL.fullmatch(name):
+        return None
+    if runtime == "docker":
+        return _flag(runtime, "--sysctl", value, f"sysctl '{value}' is not whitelisted")
+    if not has_value:
+        return RefusedError(f"Error: {value} is invalid, sysctl values must be in the form of KEY=VALUE")
+    return RefusedError(f"Error: sysctl '{name}' is not allowed")
+
+
 def _tmpfs(runtime: str, value: str) -> RefusedError | None:
     for option in filter(None, value.partition(":")[2].split(",")):
         if not _TMPFS.fullmatch(option):
@@ -168,4 +180,5 @@ _LOOKS: Final[dict[str, Callable[[str, str], RefusedError | None]]] = {
     "--cap-drop": _capability,
     "--name": _name,
     "--tmpfs": _tmpfs,
+    "--sysctl": _sysctl,
 }

@@ -66,6 +66,13 @@ def raise_loopback() -> None:
         fcntl.ioctl(one, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
 
 
+def set_network(text: str) -> None:
+    """`net.NAME=VALUE` for this process's network namespace. Raises `OSError`; other settings are nobody's business here."""
+    name, _, value = text.partition("=")
+    if name.startswith("net."):
+        Path("/proc/sys", name.replace(".", "/")).write_text(value)
+
+
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """Put a file system, or a bind of another one, in its place. Raises `OSError`."""
     _check(

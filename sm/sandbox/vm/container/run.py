@@ -96,6 +96,7 @@ def _record(runtime: str, engine: Engine, parsed: arguments.RunArguments) -> Rec
         network=parsed.last("--network", "bridge" if runtime == "docker" else "podman"),
         user=parsed.last("--user"),
         ulimits=tuple(parsed.all("--ulimit")),
+        sysctls=tuple(parsed.all("--sysctl")),
         read_only=parsed.given("--read-only"),
         interactive=parsed.given("--interactive"),
         remove=parsed.given("--rm"),

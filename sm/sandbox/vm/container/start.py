@@ -96,6 +96,10 @@ def _leave_namespaces(engine: Engine, record: Record) -> None:
         kernel.enter_user_namespace(flags)
     if flags & kernel.CLONE_NEWNET:
         kernel.raise_loopback()
+        for (
+            text
+        ) in record.sysctls:  # those of a network that the container does not have to itself stay as they are
+            kernel.set_network(text)
 
 
 def _first_process(engine: Engine, record: Record, folder: Path, ready: int, parent: int) -> int:

@@ -76,6 +76,7 @@ class Record:
     network: str = ""
     user: str = ""
     ulimits: tuple[str, ...] = ()
+    sysctls: tuple[str, ...] = ()
     read_only: bool = False
     interactive: bool = False
     remove: bool = False
