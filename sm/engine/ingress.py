@@ -60,7 +60,7 @@ class Ingress:
     ) -> None:
         self._bot = bot_name
         self._place = place
-        self._known = grammar.Known(tuple(place.projects), place.default_org)
+        self._known = grammar.Known(tuple(place.projects), place.default_org, place.git_url)
         self._masker = masker
         self._new_session_id = new_session_id
 

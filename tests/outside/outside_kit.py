@@ -201,11 +201,28 @@ class Chat:
             assert answer.status == 200, await answer.text()
             return await answer.read()
 
-    async def sees(self, text: str) -> dict[str, Any]:
-        """Wait for a post that holds this text."""
+    @contextlib.asynccontextmanager
+    async def of(self, who: str) -> AsyncIterator[Chat]:
+        """The same channel, written by another."""
+        token = self.peers.variables[f"SANDBOX_TOKEN_{who.upper()}"]
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
+            yield Chat(self.peers, http, self.channel_id)
+
+    async def sees_in(self, root_id: str, text: str) -> dict[str, Any]:
+        """Wait for a post that holds this text, in a thread."""
 
         async def look() -> dict[str, Any] | None:
-            return next((post for post in await self.posts() if text in post["message"]), None)
+            posts = await self.posts()
+            return next((p for p in posts if p["root_id"] == root_id and text in p["message"]), None)
+
+        return await until(f"a post with {text!r} in the thread", look)
+
+    async def sees(self, text: str, *, by_bot: bool = False) -> dict[str, Any]:
+        """Wait for a post that holds this text; `by_bot` leaves out what a person wrote."""
+
+        async def look() -> dict[str, Any] | None:
+            posts = [p for p in await self.posts() if not by_bot or "sm_command" in p["props"]]
+            return next((post for post in posts if text in post["message"]), None)
 
         try:
             return await until(f"a post with {text!r}", look)
@@ -213,13 +230,13 @@ class Chat:
             said = "\n".join(post["message"] for post in await self.posts())
             raise AssertionError(f"{error}; the channel holds:\n{said}") from None
 
-    async def press(self, post: dict[str, Any], action: str) -> None:
+    async def press(self, post: dict[str, Any], action: str, undecided: str = "Network Request") -> None:
         """Press a button, again and again, until the card shows a decision: the service may be down."""
         base = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/posts/{post['id']}"
 
         async def decided() -> bool:
             async with self.http.get(base) as answer:
-                if "Network Request" not in (await answer.json())["message"]:
+                if undecided not in (await answer.json())["message"]:
                     return True
             async with self.http.post(f"{base}/actions/{action}", json={}) as answer:
                 await answer.read()
@@ -242,6 +259,8 @@ async def channel(peers: Peers, name: str) -> AsyncIterator[Chat]:
 
 def normal(text: str, domain: str) -> str:
     """A text without what differs from run to run: ids, and the run's own domain."""
-    text = re.sub(r"claude-[0-9a-f]{8}", "claude-ID", text)
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID", text)
+    text = re.sub(r"(claude-|sm/|`)[0-9a-f]{8}\b", r"\1ID", text)
+    text = re.sub(r"\b[0-9a-f]{12}\b", "COMMIT", text)
+    text = re.sub(r"^index [0-9a-f]+\.\.[0-9a-f]+", "index", text, flags=re.MULTILINE)
     return text.replace(domain, "DOMAIN")

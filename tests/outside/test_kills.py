@@ -107,6 +107,45 @@ async def lose_agent(play: Play) -> None:
     await play.stop()
 
 
+async def work(play: Play) -> None:
+    """The agent commits; a person looks at the change, brings the mirror up to date and has the branch pushed."""
+    await play.start()
+    commit = "git -c user.name=a -c user.email=a@example.com commit -qm new && echo committed"
+    await play.chat.say(f"run echo new >new.txt; git add new.txt; {commit}")
+    await play.chat.sees("committed", by_bot=True)
+    await play.service.rests()
+    await play.chat.say("@claude diff")
+    await play.chat.sees("+new")
+    await play.chat.say("@claude fetch")
+    await play.chat.sees("✅ The mirror of")
+    await play.chat.say("@claude push")
+    await play.chat.press(await play.chat.sees("⬆️ **Push** 1 commit"), "approve", undecided="**Push**")
+    await play.chat.sees("✅ Pushed")
+    await play.stop()
+
+
+async def use_project(play: Play) -> None:
+    """A folder of the operator's, as it is."""
+    await play.peers.on_vm("mkdir -p ~/projects/mine")
+    await play.chat.say("@claude start mine")
+    await play.chat.sees("✅ Ready.")
+    await play.stop()
+
+
+async def stop_clone(play: Play) -> None:
+    """A stop while the git host takes its time."""
+    before = (await play.peers.control("GET", "faults"))["git"]["hang"]["hits"]
+    await play.peers.control("POST", "faults", {"peer": "git", "fault": "hang", "times": None})
+    await play.chat.say("@claude start acme/webapp")
+
+    async def asked() -> bool:
+        hits = (await play.peers.control("GET", "faults"))["git"]["hang"]["hits"]
+        return hits > before
+
+    await until("the git host was asked", asked)
+    await play.stop()
+
+
 ROWS: dict[str, Callable[[Play], Awaitable[None]]] = {
     "chat.say": talk,
     "chat.relay": talk,
@@ -115,6 +154,16 @@ ROWS: dict[str, Callable[[Play], Awaitable[None]]] = {
     "alias.save": ask,
     "alias.apply": ask,
     "repository.prepare": talk,
+    "repository.cancel_prepare": stop_clone,
+    "project.resolve": use_project,
+    "workspace.inspect": work,
+    "workspace.diff": work,
+    "workspace.show_diff": work,
+    "mirror.fetch": work,
+    "push.prepare": work,
+    "push.post_card": work,
+    "push.update_card": work,
+    "push.push": work,
     "agent.start": talk,
     "agent.append": talk,
     "agent.stop": talk,
@@ -164,7 +213,7 @@ async def _seen_outside(play: Play, writes_before: int) -> dict[str, Any]:
 async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dict[str, Any]:
     """One conversation in a channel and a journal of its own, on a VM that holds nothing yet."""
     number = next(_numbers)
-    for name in ("SM_SESSIONS_PATH", "SM_REPOS_BASE_PATH"):
+    for name in ("SM_SESSIONS_PATH", "SM_REPOS_BASE_PATH", "SM_WORKTREES_PATH"):
         shutil.rmtree(peers.variables[name], ignore_errors=True)
     await peers.control("DELETE", "faults")
     for left in (await peers.control("GET", "state/vm"))["containers"]:  # by a play that failed
@@ -172,7 +221,8 @@ async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dic
     domain = f"run{number}.example.com"
     await peers.control("POST", "opnsense/dns", {"name": domain, "addresses": [f"198.51.100.{100 + number}"]})
     writes_before = (await peers.control("GET", "state/opnsense"))["set_item"]
-    service = Service(peers.variables, folder / "journal.db", fault)
+    projects = json.dumps({"mine": f"{Path(peers.variables['SM_REPOS_BASE_PATH']).parent}/projects/mine"})
+    service = Service({**peers.variables, "SM_PROJECTS": projects}, folder / "journal.db", fault)
     async with channel(peers, f"run-{number}") as chat:
         play = Play(peers, chat, service, domain)
         await service.start()
