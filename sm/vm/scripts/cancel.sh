@@ -5,13 +5,9 @@ hold "$s/" "$2"
 text=$({ : >"$s/cancelled"; } 2>&1) || refuse "$(no_room "$text")" "$s/cancelled cannot be written on the VM: $text"
 exec 8>&-
 
-under_way() { # which of them are still at work
-  local pid start
-  while read -r pid start; do still "$pid" "$start" && echo "$pid"; done <"$s/preparing"
-}
-[ -s "$s/preparing" ] || end
-for pid in $(under_way); do kill "$pid" 2>/dev/null; done
+signalled() { local pid; while read -r pid _; do kill "-$1" "$pid" 2>/dev/null; done < <(under_way); }
+signalled TERM
 for _ in $(seq 300); do [ -n "$(under_way)" ] || break; sleep .1; done
-for pid in $(under_way); do kill -KILL "$pid" 2>/dev/null; done # it hangs; what it had at work is ended by itself
+signalled KILL # one that hangs; what it had at work is ended apart
 reap "$s/job"
 end

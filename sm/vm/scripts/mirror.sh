@@ -17,6 +17,7 @@ hg_line() { # MIRROR SECONDS ARGUMENT…: the command `line`
   shift 2
   line=(timeout -k 10 "$seconds" env -C / GIT_TERMINAL_PROMPT=0 git -c safe.bareRepository=explicit -c core.hooksPath=/dev/null
     -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false -c protocol.ext.allow=never -c fetch.fsckObjects=true
+    -c fetch.prune=false -c fetch.pruneTags=false
     -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 "${credentials[@]}" --git-dir="$dir" "$@")
 }
 hg() { # MIRROR SECONDS ARGUMENT…; input=FILE hg … gives it something to read

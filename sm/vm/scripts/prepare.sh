@@ -17,7 +17,7 @@ folder "$s"
 hold "$s/" "$epoch"
 trap cancelled TERM
 [ -e "$s/cancelled" ] && refuse cancelled "The preparation of $org/$repo was ended before it began."
-text=$(printf '%s %s\n' "$$" "$(born "$$")" 2>&1 >>"$s/preparing") || refuse "$(no_room "$text")" "$s/preparing cannot be written on the VM: $text"
+text=$({ under_way; echo "$$ $(born "$$")"; } 2>&1 >"$s/preparing.part" && mv -f -- "$s/preparing.part" "$s/preparing" 2>&1) || refuse "$(no_room "$text")" "$s/preparing cannot be written on the VM: $text"
 exec 8>&-
 before=$(fetched_times)
 for path in "$m" "$w" "$part" "$made"; do folder "${path%/*}"; done
@@ -82,13 +82,14 @@ look_there
 in_box() { # MODE OPTION… MODE-ARGUMENT…: `said` is what was found
   limit=$(left "$1") keep=24000
   shift
-  box_line "$made.cid" --tmpfs /tmp:rw,nosuid,nodev,size=512m,mode=1777 -e LC_ALL=C -w /workspace "$@"
+  box_line "$made.cid" --read-only --tmpfs /tmp:rw,nosuid,nodev,size=512m,mode=1777 -e LC_ALL=C -w /workspace "$@"
   rm -f -- "$made.cid"
   work "$made.job" "$made.cid"
 }
 if (( fresh )); then
   trap 'rm -rf -- "$part"' EXIT
   rm -rf -- "$part"
+  find "${part%/*}" -mindepth 1 -maxdepth 1 -name '*.tree' -mmin +180 -exec rm -rf -- {} + # of a step that was killed
   folder "$part"
   in_box 1800 -v "$part:/workspace" "$image" sh -c "$in_place" sm make "$m" "$from" "$create" || {
     code=$?
@@ -100,8 +101,8 @@ if (( fresh )); then
     refuse "$(no_room "$text")" "$made cannot be written on the VM: $text"
   mv -T -- "$part" "$w" || refuse path_taken "At $w on the VM there is something that was not made here; move it away."
 else
-  mount=(--read-only -v "$w:/workspace:ro") used=''
-  [ -n "$worktree" ] || { [ -z "$branch" ] && (( ! update )); } || mount=(--read-only -v "$w:/workspace") used=$branch
+  mount=(-v "$w:/workspace:ro") used=''
+  [ -n "$worktree" ] || { [ -z "$branch" ] && (( ! update )); } || mount=(-v "$w:/workspace") used=$branch
   in_box 600 "${mount[@]}" "$image" sh -c "$in_place" sm use "$m" "$used" "$([ -n "$worktree" ] || echo "$update")" || {
     code=$?
     box_failed "$code" "$said" "reads $w"

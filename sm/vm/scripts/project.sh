@@ -2,6 +2,7 @@
 asked=$1 RT=$2 image=$3 base=$4 m='' limit=60
 w=$(realpath -e -- "$asked" 2>/dev/null) || refuse project_missing "The folder $asked is not there on the VM."
 [ -d "$w" ] || refuse project_not_folder "$w is no folder on the VM."
+[[ $w == *[$'\n\r\t:']* ]] && refuse bad_path "The real path of $asked has characters that a container cannot mount."
 shift 3
 inside() { [ "$1" = "$2" ] || [[ $1 == "${2%/}"/* ]]; }
 for ours in "$@"; do

@@ -29,6 +29,7 @@ fetch_into() { # DIR
 }
 tidied() { # DIR: without what git leaves when it is killed; nobody else writes here under the lock
   [ -d "$1/objects" ] || return
+  [ -e "$m.compact" ] && is_held "$m.compact" && return # it writes there, too, and ends by itself
   find "$1" -type f -name '*.lock' -delete 2>/dev/null
   find "$1/objects" -type f -name 'tmp_*' -delete 2>/dev/null
   find "$1/objects/pack" -maxdepth 1 -type f -name '*.keep' -exec grep -q '^fetch-pack ' {} \; -delete 2>/dev/null
@@ -53,6 +54,7 @@ make_mirror() {
   rm -rf -- "$m.part"
   said=$(env -C / git init -q --bare "$m.part" 2>&1 8>&-) || return
   fetch_into "$m.part" || return
+  hg "$m.part" 60 pack-refs --all 2>/dev/null
   said=$(hg "$m.part" 20 config remote.origin.url "$url" 2>&1) || return
   mv -T -- "$m.part" "$m" || refuse path_taken "At $m on the VM there is something that is no mirror; move it away."
   counted

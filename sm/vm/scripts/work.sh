@@ -85,6 +85,11 @@ work() { # JOB-FILE [CIDFILE]
   return "$code"
 }
 
+under_way() { # which preparations of the session are still at work: number and birth
+  local pid start
+  [ -s "$s/preparing" ] || return 0
+  while read -r pid start; do if still "$pid" "$start"; then echo "$pid $start"; fi; done <"$s/preparing"
+}
 cancelled() { # the answer to TERM
   trap '' TERM PIPE
   if [ -n "$at_work" ]; then
