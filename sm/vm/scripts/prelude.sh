@@ -16,6 +16,7 @@ no_room() { if [[ $* == *'No space left'* || $* == *'quota exceeded'* ]]; then e
 
 folder() { # PATH: is there afterwards
   local text
+  [ -d "$1" ] && return
   text=$(mkdir -p -- "$1" 2>&1) || refuse "$(no_room "$text")" "The folder $1 cannot be made on the VM: $text"
 }
 

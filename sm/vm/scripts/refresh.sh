@@ -3,7 +3,7 @@
 want_refs=('+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*')
 packs_at_most=50 loose_at_most=40 # loose: in one of the 256 folders
 
-fetched_times() { head -c 20 "$m.fetched" 2>/dev/null || echo 0; } # how often, so far
+fetched_times() { local times=0; { read -r times <"$m.fetched"; } 2>/dev/null; echo "$times"; } # how often, so far
 
 # Fetches everything into a bare repository, and sets its HEAD to the branch that is the default one upstream. Answers git's
 # status, with its words in `said`.

@@ -3,9 +3,11 @@
 
 shopt -s extglob
 at_work='' told='' told_at=-1
-stat_of() { local text; text=$(cat "/proc/$1/stat" 2>/dev/null) && printf '%s' "${text##*) }"; } # its fields from the state on
+stat_of() { local text=''; { read -r text <"/proc/$1/stat"; } 2>/dev/null; stat=${text##*) }; } # `stat`: its fields from the state on
 born() { # PID: the ticks since boot at which it was started; nothing when it is gone
-  set -- $(stat_of "$1")
+  local stat
+  stat_of "$1"
+  set -- $stat
   [ "${1:-Z}" != Z ] && printf '%s' "${20}"
 }
 still() { [[ $1 =~ ^[0-9]+$ && $2 =~ ^[0-9]+$ ]] && [ "$(born "$1")" = "$2" ]; }
@@ -15,14 +17,15 @@ left() { # MOST: seconds that a step may take
 }
 
 reap() { # FILE: ends what an earlier script left at work, of which the file tells: number, birth, the container's id file
-  local pid='' start='' id='' _
+  local pid='' start='' id='' stat _
   { read -r pid start id <"$1"; } 2>/dev/null || return 0
   [ -n "$id" ] && [ -s "$id" ] && rt 40 rm -f "$(head -c 128 "$id")" >/dev/null 2>&1
   if still "$pid" "$start"; then
     kill "$pid" 2>/dev/null
     for _ in $(seq 120); do still "$pid" "$start" || break; sleep .1; done
     # The leader of a group of its own, as `timeout` makes itself: all that it started goes with it.
-    still "$pid" "$start" && [[ $(stat_of "$pid") == ?' '*([0-9])' '"$pid"' '* ]] && kill -KILL -- "-$pid" 2>/dev/null
+    stat_of "$pid"
+    still "$pid" "$start" && [[ $stat == ?' '*([0-9])' '"$pid"' '* ]] && kill -KILL -- "-$pid" 2>/dev/null
   fi
   rm -f -- "$1" ${id:+"$id"}
 }
