@@ -32,6 +32,7 @@ app = App(
     version=lambda: version("session-manager"),
 )
 app.command("sm.sandbox.cli:app", name="sandbox")
+app.command("sm.doctor.cli:app", name="doctor")
 
 
 def _settings() -> Settings:

@@ -27,6 +27,7 @@ from sm.vm.model import (
     StartSpec,
     VmSettings,
 )
+from sm.vm.network import Network
 from sm.vm.remote import MAX_ANSWER_BYTES, Answer, Incoming, command, read_answer, script
 from sm.vm.repositories import Repositories
 from sm.vm.ssh import Pool
@@ -66,6 +67,7 @@ class Vm:
         self.repositories = Repositories(self._run, settings)
         self.workspaces = Workspaces(self._run, settings)
         self.upstream = Upstream(self._run, settings)
+        self.network = Network(self._run, settings)
 
     async def fetch_host_key(self) -> HostKey:
         """Connect only far enough to learn the key that the VM shows; authenticates nothing."""
@@ -104,7 +106,8 @@ class Vm:
     async def start_generation(self, spec: StartSpec, epoch: int) -> Started:
         """Start the agent's container behind a pump of its own; harmless when it was started before.
 
-        Refused codes: name_taken, api_key_missing, workspace_missing, generation_old, disk_full,
+        Refused codes: network_open (a container on the network reaches what it must not), network_unchecked, network_missing,
+        network_unfit, nft_missing, image_missing, name_taken, api_key_missing, workspace_missing, generation_old, disk_full,
         path_not_writable, too_long, fenced. A container that the runtime refuses is seen by `follow`.
         """
         s = self._settings

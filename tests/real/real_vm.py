@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import asyncssh
@@ -72,6 +73,8 @@ class RealVm:
         self._listener.setblocking(False)
         self.port = int(self._listener.getsockname()[1])
         self._accepting = asyncio.create_task(self._accept(self._listener))
+        if self.docker is not None:
+            await self.install_rules()
 
     async def stop(self) -> None:
         if self._accepting is not None:
@@ -139,6 +142,29 @@ class RealVm:
             path.mkdir(mode=0o700, parents=True)
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
         return str(path)
+
+    async def install_rules(self) -> None:
+        """What root does on a VM whose bridge is docker's: run what `sm doctor rules` prints. Its /etc is a scratch one."""
+        assert self.docker is not None
+        printed = await self.doctor("rules")
+        assert printed.returncode == 0, printed.stderr
+        scratch = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /etc && exec sh"]
+        done = await asyncio.to_thread(
+            subprocess.run, self.gate.wrap(scratch), input=printed.stdout, capture_output=True, text=True, timeout=60
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    async def doctor(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """`sm doctor`, with the service's settings of the VM and nothing behind the others."""
+        elsewhere = {
+            "SM_MATTERMOST_URL": "http://127.0.0.1:9", "SM_MATTERMOST_TOKEN": "unused", "SM_OPNSENSE_URL": "http://127.0.0.1:9",
+            "SM_OPNSENSE_KEY": "unused", "SM_OPNSENSE_SECRET": "unused",
+        }  # fmt: skip
+        variables = {**os.environ, **elsewhere, **self.environment(), **settings}
+        command = [sys.executable, "-m", "sm", "doctor", *words]
+        return await asyncio.to_thread(
+            subprocess.run, command, env=variables, capture_output=True, text=True, timeout=120
+        )
 
     # --- its disk -------------------------------------------------------------------------------------------
 

@@ -122,7 +122,12 @@ without_nft() { echo "nft, which keeps the agents off this VM, is not installed 
 load_rules() { # rootless: the bridge lives in a namespace of its own, and the rules go with it
   local nft text
   nft=$(nft_tool) || refuse nft_missing "$(without_nft)"
-  text=$(rt 30 unshare --rootless-netns bash -c '"$0" -f - <<<"$1" 2>/dev/null || "$0" -f - <<<"$2"' "$nft" "$(rule_set whole)" "$(rule_set plain)" 2>&1 </dev/null) ||
+  # A bridge takes its address from its ports, so it would change with each container that comes or goes, and the others would
+  # send into the void for half a minute (observed): it is given the one that it has.
+  text=$(rt 30 unshare --rootless-netns bash -c '
+    PATH=$PATH:/usr/sbin:/sbin
+    [[ $(ip -o link show dev "$3" 2>/dev/null) =~ link/ether\ ([0-9a-f:]{17}) ]] && ip link set dev "$3" address "${BASH_REMATCH[1]}"
+    "$0" -f - <<<"$1" 2>/dev/null || "$0" -f - <<<"$2"' "$nft" "$(rule_set whole)" "$(rule_set plain)" "$bridge" 2>&1 </dev/null) ||
     refuse network_unchecked "The rules of the network $network could not be loaded on the VM: $(tail -c 500 <<<"$text")"
 }
 
@@ -144,7 +149,9 @@ echo here
 said() { case $1 in *'No route to host'* | *'etwork is unreachable'* | *'Permission denied'* | *'Cannot assign'* | *'not supported'* | *'not permitted'*) return 1 ;; esac; }
 try() {
   local text i code=0
-  if [ "$1" = tcp ]; then
+  if [[ $2 == *[g-zG-Z]* ]] && command -v getent >/dev/null && ! timeout 8 getent ahosts "$2" >/dev/null; then
+    echo "unresolved $4"
+  elif [ "$1" = tcp ]; then
     text=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1) || code=$?
     case $code:$text in
       0:*) echo "open $4" ;;
@@ -263,5 +270,27 @@ guard_network() { # LABEL: refuses when the network is not closed. The container
     esac
   done <<<"$found"
   [ -z "$(probe_addresses 1 at6)" ] || refuse network_open "A container on the network $network has IPv6 although it was started without: $(probe_addresses 1 at6 | tr '\n' ' ')"
+}
+# Rootless podman takes its namespace down with the last container that has a network; one that is only created has none
+# yet. So ours stay until the agent's runs (or has ended), and then the rules are looked for once more where it is.
+guarded() { # CID-FILE EXIT-FILE
+  local id text name _
+  unguarded_sandbox && return
+  for _ in $(seq 250); do
+    [ -s "$2" ] && break
+    if [ -s "$1" ]; then
+      id=$(head -c 128 "$1")
+      case $(container "$id") in none | failed | created* | configured* | initialized*) ;; *) break ;; esac
+    fi
+    sleep .1
+  done
+  if rootless && [ -n "${id:-}" ]; then
+    name=sm_${bridge//[^A-Za-z0-9]/_}
+    text=$(rt 20 unshare --rootless-netns bash -c '"$0" list table inet "$1" && "$0" list table bridge "$1"' "$(nft_tool)" "$name" 2>&1 </dev/null) || {
+      rt 40 stop -t 0 "$id" >/dev/null 2>&1
+      refuse network_open "The rules of the network $network went away while the container was started, so it was stopped; start again. $(tail -c 300 <<<"$text")"
+    }
+  fi
+  probe_end
 }
 ipv6_off() { no_ipv6=(); if [ -e /proc/sys/net/ipv6/conf/all/disable_ipv6 ]; then no_ipv6=(--sysctl net.ipv6.conf.all.disable_ipv6=1); fi; }

@@ -40,6 +40,9 @@ case $(container "$name") in
     ;;
 esac
 
+ipv6_off
+guard_network "$session"
+
 if ! [ -s "$d/in" ]; then
   text=$(head -c "$bytes" 2>&1 >"$d/in.part") || refuse "$(no_room "$text")" "$d/in cannot be written on the VM: $text"
   (( $(size "$d/in.part") == bytes )) || away "The first line did not arrive whole on the VM; nothing was started."
@@ -61,11 +64,12 @@ fi
 [ -n "$mirror" ] && extra+=(-v "$mirror:$mirror:ro")
 run=(run -i --cidfile cid --sig-proxy=false --init --name "$name"
   --label "sm.session=$session" --label "sm.generation=$gen" --log-driver none --network "$network"
-  "${user[@]}" --cap-drop=all --security-opt=no-new-privileges --pull=never "${limits[@]}"
+  "${user[@]}" --cap-drop=all --security-opt=no-new-privileges --pull=never "${limits[@]}" "${no_ipv6[@]}"
   --tmpfs /tmp:rw,exec,nosuid,nodev,size=1g,mode=1777
   -e ANTHROPIC_API_KEY -e HOME=/home/agent -e CLAUDE_CONFIG_DIR=/home/agent/.claude
   -e CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS=1 -e DISABLE_AUTOUPDATER=1 -e CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1
   -v "$s/home:/home/agent" "${extra[@]}" -v "$workspace:/workspace" -w /workspace)
-setsid -f bash "$d/pump" "$d" "$RT" "${run[@]}" "$image" "$@" </dev/null >/dev/null 2>&1 8>&-
+setsid -f bash "$d/pump" "$d" "$RT" "${run[@]}" "$image" "$@" </dev/null >/dev/null 2>&1 6>&- 7>&- 8>&-
 begun 200
+guarded "$d/cid" "$d/exit"
 started 0

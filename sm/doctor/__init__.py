@@ -1,0 +1,1 @@
+"""What an operator asks about the VM before trusting it: is the agents' network closed, and which rules close it."""
