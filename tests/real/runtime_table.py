@@ -65,7 +65,7 @@ echo ids $(id -u) $(id -g) $(id -G) process $$
 echo home $HOME at $(pwd)
 grep -E "^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs)" /proc/self/status
 python3 -c "import os; os.setuid(0)" 2>/dev/null || echo stays
-ls -d /proc/[0-9]* | wc -l
+[ $(ls -d /proc/[0-9]* | wc -l) -lt 6 ] && echo alone
 ulimit -Sn; ulimit -Hn
 env | grep -E "^(KEY|ABSENT|GIVEN|EMPTY|LEAK|TWICE)" | sort
 cut -d: -f1 -s /proc/net/dev; wc -l </proc/net/route; getent hosts pypi.org || echo no names

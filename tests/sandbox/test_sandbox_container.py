@@ -89,7 +89,14 @@ def test_a_container_sees_its_mounts_and_nothing_else_of_the_host(podman: Vm):
         "Read-only file system",
         "No such file or directory",
     ]
-    assert not Path("/workspace").exists()
+    assert not Path("/workspace/made").exists()
+
+
+@needs_mounts
+def test_what_a_container_shares_in_memory_is_not_the_hosts(podman: Vm):
+    name = f"/dev/shm/{os.getpid()}"
+    assert podman(f"{BOX} claude-code:latest sh -c 'echo x >{name}; cat {name}'").stdout == "x\n"
+    assert not Path(name).exists()
 
 
 @needs_mounts

@@ -58,6 +58,9 @@ def _system(root: Path) -> None:
         elif source.is_dir():
             target.mkdir()
             kernel.bind(str(source), str(target), read_only=name != "dev")
+    if (root / "dev/shm").is_dir():  # the host's own is everybody's
+        flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+        kernel.mount("tmpfs", str(root / "dev/shm"), "tmpfs", flags, "size=64m,mode=1777")
     for name in _EMPTY:
         (root / name).mkdir()
     for name in ("tmp", "var/tmp"):
