@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 
 import pytest
 from claude_replay import Replay
@@ -12,6 +11,9 @@ from recorded_kit import RECORDED, Rule
 
 NAMES = sorted(path.stem for path in (RECORDED / "claude-code").glob("*.jsonl"))
 AT_ONCE = 2
+OVERTAKEN = "interrupted-text"
+TRIES = 5
+"""From outside nobody sees that the CLI has read what the API sent: its interrupt may overtake that, then once more."""
 
 _OWN = "what this CLI can do, and where it runs, is its own"
 _READ = "nobody here reads it"
@@ -47,15 +49,18 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Replay]:
     """Every recording replayed, two at a time."""
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(name: str, home: Path) -> Replay:
+    async def one(name: str) -> Replay:
         async with gate:
-            replay = Replay(name, home, RULES)
-            await replay.run()
+            for _ in range(TRIES if name == OVERTAKEN else 1):
+                replay = Replay(name, tmp_path_factory.mktemp(name), RULES)
+                await replay.run()
+                if not replay.comparison.differences:
+                    break
             return replay
 
     async def every() -> list[Replay]:
         names = [name for name in NAMES if name != "root" or os.getuid() == 0]  # recorded as root
-        return await asyncio.gather(*(one(name, tmp_path_factory.mktemp(name)) for name in names))
+        return await asyncio.gather(*map(one, names))
 
     return {replay.name: replay for replay in asyncio.run(every())}
 
