@@ -2,7 +2,9 @@
 
 A mount's source stands in for its destination in whole arguments and as the working directory. Files in the state
 folder make it fail: `away` (every query fails), `no-stop`. Answers as podman does, `docker` when called by that name.
-The containers that try the network run nothing: all is closed to them but what the file `reached` names.
+The containers that try the network run nothing: all is closed to them but what the file `reached` names. `network.json`
+is what `network inspect` says, `no-probe` and `no-rules` what such a container and nft say when they fail; with `no-tables`
+the rules are gone when they are looked for.
 """
 
 import contextlib
@@ -58,6 +60,8 @@ def load(key):
 
 def probe():
     """Speak as the script in the container does, of a network that is not there."""
+    if (STATE / "no-probe").exists():
+        fail(127, (STATE / "no-probe").read_text())
     print(f"at 10.89.0.{os.getpid() % 250 + 2}\nhere", flush=True)
     file = STATE / "reached"
     reached = file.read_text().split() if file.exists() else []
@@ -74,6 +78,9 @@ def probe():
 def network(name):
     if name not in (STATE / "networks").read_text().split():
         fail(125, f"Error: network {name}: unable to find network with name or ID {name}: network not found")
+    if (STATE / "network.json").exists():
+        print((STATE / "network.json").read_text(), flush=True)
+        return
     subnet = {"subnet": "10.89.0.0/24", "gateway": "10.89.0.1"}
     print(
         json.dumps(
@@ -202,7 +209,12 @@ def main(words):
         case ["network", "inspect", name]:
             network(name)
         case ["unshare", "--rootless-netns", *command]:
-            (STATE / "rules").write_text("\n".join(command))
+            (STATE / "rules").open("a").write("\n".join(command) + "\0")
+            loads = "-f -" in command[2]
+            if loads and (STATE / "no-rules").exists():
+                fail(1, (STATE / "no-rules").read_text())
+            if not loads and (STATE / "no-tables").exists():
+                fail(1, "Error: No such file or directory")
         case ["network", "exists", name]:
             sys.exit(0 if name in (STATE / "networks").read_text().split() else 1)
         case ["info"]:
