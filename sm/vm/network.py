@@ -22,6 +22,7 @@ RULES_S: Final = 60
 HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}")
 
 State = Literal["closed", "open", "unknown"]
+KINDS: Final = ("outside", "vm", "gateway", "sibling", "ipv6")
 _STATES: Final[dict[str, State]] = {
     "shut": "closed",
     "open": "open",
@@ -32,7 +33,7 @@ _STATES: Final[dict[str, State]] = {
 
 @frozen
 class Finding:
-    """One thing that must be closed. `kind` is outside, vm, gateway, sibling or ipv6; `text` is for a person."""
+    """One thing that must be closed. `kind` is one of `KINDS`; `text` is for a person."""
 
     kind: str
     state: State
@@ -76,7 +77,8 @@ class Network:
             raise Refused("bad_name", f"{host[:100]!r} and port {port} are no host to try.")
         s = self._settings
         answer = await self._run("doctor", [s.runtime, s.image, s.network, host, port], DOCTOR_S)
-        findings = tuple(_finding(word, rest) for word, rest in answer.lines if word in _STATES)
+        found = (_finding(word, rest) for word, rest in answer.lines if word in _STATES)
+        findings = tuple(sorted(found, key=lambda one: (KINDS.index(one.kind), one.text)))
         if not findings:
             raise Unreachable("The VM's answer does not say what was tried.")
         return Probed(findings, answer.get("advice"))
@@ -98,6 +100,8 @@ class Network:
 
 def _finding(word: str, rest: str) -> Finding:
     kind, _, text = rest.partition(" ")
+    if kind not in KINDS:
+        raise Unreachable(f"The VM's answer tells of {kind[:40]!r}, which was not tried.")
     if word == "unresolved":
         text += " (its name could not be resolved there)"
     return Finding(kind, _STATES[word], text)

@@ -37,6 +37,7 @@ if [ -n "$(probe_addresses 1 at6)" ]; then
 else
   say shut ipv6 "IPv6: the container has no address"
 fi
+[ -n "$(siblings)" ] || say odd sibling "another container: it has no address of its own here"
 probe_said
 say advice "$(mend)"
 end
