@@ -1,6 +1,7 @@
 """A preparation while it is under way: it tells how far it is, can be ended, and leaves nothing that looks whole."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -52,15 +53,14 @@ async def fetching(peer):
 
 def at_work(peer, what=""):
     """The command lines of all that works for a preparation on the VM."""
-    found = []
+    return [line for line in command_lines() if str(peer.repos).encode() in line and what.encode() in line]
+
+
+def command_lines():
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes()
-        except OSError:
-            continue
-        if str(peer.repos).encode() in line and what.encode() in line and int(path.parts[2]) != os.getpid():
-            found.append(line)
-    return found
+        with contextlib.suppress(OSError):  # it has ended
+            if int(path.parts[2]) != os.getpid():
+                yield path.read_bytes()
 
 
 def looks_whole(peer):
@@ -104,6 +104,14 @@ async def test_a_real_transfer_is_told_in_percent(vm, upstream):
     assert {one.phase for one in seen} <= {
         "Counting objects", "Compressing objects", "Receiving objects", "Resolving deltas", "Updating files",
     }  # fmt: skip
+
+
+async def test_the_latest_is_told_although_git_says_no_more_for_a_while(peer, vm, upstream):
+    hold, seen = held(peer, "remote: Counting objects:  10% (1/10)\rReceiving objects:  99% (99/100)"), []
+    task = asyncio.create_task(prepare(vm, progress=seen.append))
+    await until(lambda: Progress("Receiving objects", 99) in seen, "the latest")
+    hold.unlink()
+    await task
 
 
 async def test_the_same_percent_is_not_told_twice(peer, vm, upstream):
@@ -344,8 +352,7 @@ async def test_the_token_is_used_at_the_mirror_and_stands_nowhere_else(peer, vm,
     github.fault("hang", times=1, after=1, what="git-upload-pack")
     task = asyncio.create_task(prepare(vm))
     await until(lambda: github.asked("git-upload-pack") == 2, "git")
-    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not [line for line in lines if TOKEN.encode() in line]
+    assert not [line for line in command_lines() if TOKEN.encode() in line]
     await vm.repositories.cancel(SESSION, 1)
     assert await code_of(task) == "cancelled"
     found = await prepare(vm, session=OTHER, worktree="one", create="sm/one")

@@ -2,7 +2,7 @@
 # A process is known by its number and when it was started, for numbers are used again. `budget`: seconds for all together.
 
 shopt -s extglob
-at_work='' told='' told_at=-1
+at_work='' told='' told_at=-1 latest=''
 stat_of() { local text=''; { read -r text <"/proc/$1/stat"; } 2>/dev/null; stat=${text##*) }; } # `stat`: its fields from the state on
 born() { # PID: the ticks since boot at which it was started; nothing when it is gone
   local stat
@@ -30,9 +30,10 @@ reap() { # FILE: ends what an earlier script left at work, of which the file tel
   rm -f -- "$1" ${id:+"$id"}
 }
 
-tell() { # PHASE PERCENT: at most one line a second, and none twice; nobody need listen any more
-  [ "$1 $2" = "$told" ] || (( SECONDS == told_at )) && return
-  told="$1 $2" told_at=$SECONDS
+tell() { # PHASE PERCENT: at most one line a second, the latest, and none twice; nobody need listen any more
+  latest="$1 $2"
+  [ "$latest" = "$told" ] || (( SECONDS == told_at )) && return
+  told=$latest told_at=$SECONDS
   trap '' PIPE
   printf 'progress %s\n' "$told" 2>/dev/null
   trap - PIPE
@@ -70,6 +71,7 @@ work() { # JOB-FILE [CIDFILE]
     held+=$piece
     if (( got <= 128 )) && [ -n "$held" ]; then heard "$held"; held=''; fi
     if (( got > 128 )); then
+      [ -z "$latest" ] || tell "${latest% *}" "${latest##* }"
       still "$at_work" "$start" || break # over, though something that it started still holds its output
     elif (( got )); then
       break
