@@ -219,7 +219,11 @@ PUSH_ADVICE = {
     "push_rejected": "Upstream has commits that it lacks, and I never force. `fetch`, have the agent merge, then `push`.",
     "no_access": "The VM's `GH_TOKEN` may not write there.",
     "workflow_scope": "The VM's `GH_TOKEN` may not change workflows: it lacks that permission.",
-    "protected": "The branch is protected upstream.",
+    "push_declined": "A rule of the git host declines it.",
+    "default_branch": "Upstream's default branch is another one now, and I don't push to that. Start again.",
+    "bundle_unreadable": "What the branch holds could not be taken over. Have the agent look at it with `git fsck`.",
+    "mirror_missing": "The mirror is gone from the VM. Start again: that makes it anew.",
+    "too_slow": "It took too long on the VM. Try again.",
     "network_unreachable": "The VM cannot reach the git host.",
     "repository_missing": "The git host has no such repository, or the VM's `GH_TOKEN` may not see it.",
 }

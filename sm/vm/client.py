@@ -20,8 +20,6 @@ from sm.vm.model import (
     LengthMismatch,
     Line,
     OutputBroken,
-    Prepared,
-    PrepareSpec,
     Runtime,
     Started,
     StartSpec,
@@ -97,11 +95,6 @@ class Vm:
     async def fence(self, session_id: str, epoch: int) -> None:
         """Raise the epoch of the session's folder: an older writer is refused there from now on."""
         await self._run("fence", [self._folder(session_id), epoch], QUICK_S)
-
-    async def prepare_main_clone(self, *, session_id: str, org: str, repo: str, epoch: int) -> Prepared:
-        """The main clone, on the branch that it is on: `repositories.prepare`."""
-        spec = PrepareSpec(session_id=session_id, org=org, repo=repo)
-        return await self.repositories.prepare(spec, epoch)
 
     async def start_generation(self, spec: StartSpec, epoch: int) -> Started:
         """Start the agent's container behind a pump of its own; harmless when it was started before.

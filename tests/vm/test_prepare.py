@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from sm.core.outcome import Refused, Unreachable
+from sm.vm.model import PrepareSpec
 
 from .conftest import SESSION, until
 
@@ -36,7 +37,7 @@ def upstream(peer):
 
 
 async def prepare(vm, org="acme", repo="webapp", epoch=1):
-    return await vm.prepare_main_clone(session_id=SESSION, org=org, repo=repo, epoch=epoch)
+    return await vm.repositories.prepare(PrepareSpec(session_id=SESSION, org=org, repo=repo), epoch)
 
 
 async def refused(vm, **changes):
