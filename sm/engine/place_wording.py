@@ -16,6 +16,7 @@ PREPARE_ADVICE = {
     "no_access": "The VM may not read it. Set a `GH_TOKEN` with access in the VM user's login environment.",
     "network_unreachable": "The VM cannot reach the git host. Its firewall must let the VM fetch from it.",
     "disk_full": "The VM's disk is full. Make room, then start again.",
+    "too_slow": "It took too long on the VM. Try again, when the VM or the git host has less to do.",
     "path_taken": "A folder that I did not make is in the way. Move it, or name it in `SM_PROJECTS`; then start again.",
     "path_owned": "Another repository's worktree has that path. Give this one another name: `--worktree=NAME`.",
     "branch_missing": "There is no such branch. Check its name, or push it first.",
