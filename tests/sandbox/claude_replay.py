@@ -206,6 +206,7 @@ class Replay:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+            (self.home / "on").touch()  # a tool that outlived it waits no longer
             await self.model.stop()
 
     async def _start(self) -> asyncio.subprocess.Process:
