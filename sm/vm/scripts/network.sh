@@ -254,7 +254,7 @@ mend() { # the command that closes what was found open
     echo "install the rules, as root on the VM, with what this prints where the service runs: sm doctor rules"
   fi
 }
-guard_network() { # LABEL: refuses when the network is not closed. The containers stay until probe_end, and the rules with them.
+guard_network() { # LABEL: refuses when the network is not closed. Under rootless podman the containers stay until `guarded`, and the rules with them.
   local found
   unguarded_sandbox && return
   network_facts
@@ -270,12 +270,13 @@ guard_network() { # LABEL: refuses when the network is not closed. The container
     esac
   done <<<"$found"
   [ -z "$(probe_addresses 1 at6)" ] || refuse network_open "A container on the network $network has IPv6 although it was started without: $(probe_addresses 1 at6 | tr '\n' ' ')"
+  rootless || probe_end
 }
 # Rootless podman takes its namespace down with the last container that has a network; one that is only created has none
 # yet. So ours stay until the agent's runs (or has ended), and then the rules are looked for once more where it is.
 guarded() { # CID-FILE EXIT-FILE
   local id text name _
-  unguarded_sandbox && return
+  rootless && ! unguarded_sandbox || return
   for _ in $(seq 250); do
     [ -s "$2" ] && break
     if [ -s "$1" ]; then
@@ -284,7 +285,7 @@ guarded() { # CID-FILE EXIT-FILE
     fi
     sleep .1
   done
-  if rootless && [ -n "${id:-}" ]; then
+  if [ -n "${id:-}" ]; then
     name=sm_${bridge//[^A-Za-z0-9]/_}
     text=$(rt 20 unshare --rootless-netns bash -c '"$0" list table inet "$1" && "$0" list table bridge "$1"' "$(nft_tool)" "$name" 2>&1 </dev/null) || {
       rt 40 stop -t 0 "$id" >/dev/null 2>&1
