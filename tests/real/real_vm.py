@@ -160,7 +160,8 @@ class RealVm:
             "SM_MATTERMOST_URL": "http://127.0.0.1:9", "SM_MATTERMOST_TOKEN": "unused", "SM_OPNSENSE_URL": "http://127.0.0.1:9",
             "SM_OPNSENSE_KEY": "unused", "SM_OPNSENSE_SECRET": "unused",
         }  # fmt: skip
-        variables = {**os.environ, **elsewhere, **self.environment(), **settings}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
+        variables = {**inherited, **elsewhere, **self.environment(), **settings}
         command = [sys.executable, "-m", "sm", "doctor", *words]
         return await asyncio.to_thread(
             subprocess.run, command, env=variables, capture_output=True, text=True, timeout=120
