@@ -40,7 +40,8 @@ async def test_an_agent_that_dies_in_mid_turn_is_said_to_be_cut_off_and_remember
         ended = await talk.sees("⚠️ The agent ended")
         assert "write `continue`" in ended.text
         await talk.sees("✅ Back, with the conversation so far.")
-        await _remembers(talk, "the word is quince", "die")
+        # The CLI writes its transcript a moment later: of what killed it, it may know nothing, which the chat allowed for.
+        await _remembers(talk, "the word is quince")
         await talk.stop()
 
 
