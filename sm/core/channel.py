@@ -166,7 +166,7 @@ class ChannelStep(Step[ChannelData]):
                 self._say("help")
             case "correct":
                 self._say_correction()
-            case "text" if message.root_id in self.data.ended and not self._here():
+            case _ if self._is_over():
                 if message.mentioned:
                     self._say("session_over")
             case "text" if not message.body.strip():
@@ -219,6 +219,11 @@ class ChannelStep(Step[ChannelData]):
         """The session in whose thread the post stands."""
         root_id = self.message.root_id
         return [member for member in self.data.sessions if root_id and root_id in member.threads]
+
+    def _is_over(self) -> bool:
+        """The post stands in the thread of a session that is over, and names no other."""
+        message = self.message
+        return message.root_id in self.data.ended and not self._here() and not message.intent.session
 
     def say_quarantined(self) -> None:
         """A post for a stream that acts no more is not dropped in silence."""

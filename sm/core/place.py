@@ -153,7 +153,7 @@ class PlaceStep(ConversationStep):
 
     def prepare_repository(self) -> None:
         """The place is ours: make it, or find it whole."""
-        data = self.data
+        data = self.data = evolve(self.data, git_waits="")
         self.issue(
             PrepareRepository(
                 session_id=data.session_id,

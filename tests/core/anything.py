@@ -346,6 +346,16 @@ def step(of_world: Callable[[World], object]) -> Move:
     return Move(of_world.__name__, of_world)
 
 
+def heard(move: Move) -> Move:
+    """The agent's own doing: nobody follows an output before the start was reported, nor behind its end."""
+
+    def moved(world: World) -> None:
+        if world.data.follows_output:
+            move(world)
+
+    return Move(repr(move), moved)
+
+
 def broken(world: World) -> None:
     """The agent's output is not the file that was followed."""
     world >> e.OutputBroken(world.data.generation, "replaced")
@@ -367,14 +377,14 @@ _WHAT_HAPPENS: st.SearchStrategy[Move] = st.one_of(
     st.just(report(0, 0)),
     st.just(report(1, 0)),
     st.builds(report, st.integers(0, 3), st.integers(0, 9)),
-    st.just(step(worked)),
-    st.sampled_from(DOMAINS).map(asked),
-    st.sampled_from(LINES).map(line),
+    st.just(heard(step(worked))),
+    st.sampled_from(DOMAINS).map(asked).map(heard),
+    st.sampled_from(LINES).map(line).map(heard),
     st.sampled_from(TEXTS).map(post),
-    st.just(step(acknowledged)),
-    st.just(step(World.initialized)),
-    st.just(step(World.ended)),
-    st.just(step(broken)),
+    st.just(heard(step(acknowledged))),
+    st.just(heard(step(World.initialized))),
+    st.just(heard(step(World.ended))),
+    st.just(heard(step(broken))),
     st.builds(pressed, st.integers(0, 3), st.sampled_from(["approve", "approve", "deny"])),
     st.sampled_from(["approve", "deny"]).map(push_decided),
     st.builds(later, st.integers(0, 9)),

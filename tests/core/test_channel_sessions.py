@@ -131,6 +131,19 @@ def test_the_thread_of_a_session_that_is_over_is_for_nobody():
     assert heard(world.post("go on")) == [SESSION]
 
 
+@pytest.mark.parametrize("command", ["stop", "status", "diff", "push", "fetch"])
+def test_a_command_in_the_thread_of_a_session_that_is_over_is_not_taken_for_another(command: str):
+    world = two()
+    world.post("@claude stop", root_id="sarahs").ended().container_stopped().looked_at()
+    assert (heard(world.post(f"@claude {command}", root_id="sarahs")), world.said) == ([], ["session_over"])
+
+
+def test_a_command_there_that_names_another_is_for_that_one():
+    world = two()
+    world.post("@claude stop", root_id="sarahs").ended().container_stopped().looked_at()
+    assert heard(world.post("@claude stop abc1", root_id="sarahs")) == [SESSION]
+
+
 def test_a_start_within_a_sessions_thread_is_sent_to_the_channel():
     assert two().post("@claude start acme/x", root_id="sarahs", session=THIRD).said == ["start_at_top"]
 

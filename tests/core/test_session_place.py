@@ -168,6 +168,21 @@ def test_it_goes_on_after_the_approval_and_the_agent_hears_nothing_of_it():
     assert (world.state(), world.appended) == ("ready", [])
 
 
+def test_a_host_that_was_allowed_for_the_clone_can_be_asked_for_again():
+    world = offline().press(HOST).saved(HOST).applied(HOST)
+    world.prepared().started().initialized()
+    assert world.data.git_waits == ""
+    world.post("@claude fetch") >> e.MirrorFetchFailed("network_unreachable", "no route")
+    assert world.said == ["git_host_needed"]
+
+
+def test_an_answer_to_the_agent_is_not_taken_for_one_that_the_clone_waited_for():
+    world = offline().press(HOST).saved(HOST).applied(HOST)
+    world.prepared().started().initialized()
+    world >> e.NetworkApproved("r99", HOST, "sarah")
+    assert "mirror.fetch" not in world.kinds
+
+
 def test_a_denial_ends_the_start():
     world = offline().press(HOST, "deny")
     assert (world.state(), world.said) == ("failed", ["git_denied"])
