@@ -14,8 +14,9 @@ from cyclopts import App, Parameter
 
 from sm.core.outcome import Refused, Unreachable
 from sm.doctor.installer import installer
+from sm.engine.vm_settings import vm_settings
 from sm.settings import Settings, SettingsError, load
-from sm.vm import HostKey, Vm, VmSettings
+from sm.vm import HostKey, Vm
 from sm.vm.network import Finding, Probed
 
 EXIT_OPEN = 1
@@ -116,25 +117,6 @@ def _shown(key: HostKey) -> bool:
     """Nothing secret is told to the VM here, so a key that nobody has pinned is shown and taken, this once."""
     print(f"The VM shows the host key {key.fingerprint}; SM_VM_HOST_KEY would pin it.", file=sys.stderr)
     return True
-
-
-def vm_settings(settings: Settings) -> VmSettings:
-    """The VM's part of the settings, as the service takes it."""
-    return VmSettings(
-        host=settings.vm_host.host,
-        port=settings.vm_host.port,
-        user=settings.vm_user,
-        private_key=settings.ssh_key_text(),
-        pinned_host_keys=tuple((settings.vm_host_key or "").splitlines()),
-        known_hosts_path=str(settings.vm_known_hosts) if settings.vm_known_hosts else None,
-        repos_base=settings.repos_base_path,
-        worktrees=settings.worktrees_path,
-        sessions=settings.sessions_path,
-        runtime="docker" if settings.container_runtime == "docker" else "podman",
-        network=settings.container_network,
-        image=settings.container_image,
-        git_base_url=settings.git_base_url,
-    )
 
 
 def _settings() -> Settings:

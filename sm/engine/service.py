@@ -57,6 +57,7 @@ from sm.engine.ingress import Ingress, Place
 from sm.engine.intake import Intake
 from sm.engine.outages import Outages
 from sm.engine.recovery import Recovered, recover
+from sm.engine.vm_settings import vm_settings
 from sm.engine.writer import Committed, Issued, Submission, Writer
 from sm.journal.claim import RENEW_EVERY_MS, this_process
 from sm.journal.errors import Fenced
@@ -68,7 +69,7 @@ from sm.mattermost.socket import MattermostSocket
 from sm.opnsense.client import OPNsenseClient
 from sm.settings import Settings
 from sm.tls import pin, trust
-from sm.vm.client import Vm, VmSettings
+from sm.vm.client import Vm
 from sm.web.secret import callback_secret
 from sm.web.server import WebServer
 
@@ -156,25 +157,7 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Peers:
     chat_http = await stack.enter_async_context(aiohttp.ClientSession())
     wall_http = await stack.enter_async_context(aiohttp.ClientSession())
     url, token = settings.mattermost_url, settings.mattermost_token
-    keys = tuple((settings.vm_host_key or "").splitlines())
-    vm = Vm(
-        VmSettings(
-            host=settings.vm_host.host,
-            port=settings.vm_host.port,
-            user=settings.vm_user,
-            private_key=settings.ssh_key_text(),
-            pinned_host_keys=keys,
-            known_hosts_path=str(settings.vm_known_hosts) if settings.vm_known_hosts else None,
-            repos_base=settings.repos_base_path,
-            worktrees=settings.worktrees_path,
-            sessions=settings.sessions_path,
-            runtime="docker" if settings.container_runtime == "docker" else "podman",
-            network=settings.container_network,
-            image=settings.container_image,
-            git_base_url=settings.git_base_url,
-        ),
-        accept_host_key=None,
-    )
+    vm = Vm(vm_settings(settings), accept_host_key=None)
     stack.push_async_callback(vm.close)
     return Peers(
         mattermost=MattermostClient(chat_http, url, token, ssl=chat_tls),

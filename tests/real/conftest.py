@@ -14,6 +14,7 @@ from real_kit import Rig
 from real_vm import RealVm, folder_of
 
 from sm.sandbox.assembly import Choices, Sandbox
+from sm.vm import Vm, VmSettings
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,3 +71,21 @@ async def small(rig: Rig) -> AsyncIterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
     await rig.vm.power_cut()
     folder.rmdir()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def vm(rig: Rig) -> AsyncIterator[Vm]:
+    """The client of the service for it, by itself."""
+    env = rig.sandbox.environment()
+    host, _, port = env["SM_VM_HOST"].rpartition(":")
+    vm = Vm(
+        VmSettings(
+            host=host, port=int(port), user=env["SM_VM_USER"], private_key=env["SM_VM_SSH_KEY"],
+            pinned_host_keys=(env["SM_VM_HOST_KEY"],), repos_base=env["SM_REPOS_BASE_PATH"],
+            worktrees=env["SM_WORKTREES_PATH"], sessions=env["SM_SESSIONS_PATH"], runtime="podman",
+            network=env["SM_CONTAINER_NETWORK"], image=env["SM_CONTAINER_IMAGE"],
+        ),
+        accept_host_key=None,
+    )  # fmt: skip
+    yield vm
+    await vm.close()

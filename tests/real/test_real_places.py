@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from need import needs
 from real_kit import Rig
 
 from sm.core.outcome import Refused
-from sm.vm import Vm, VmSettings
+from sm.vm import Vm
 from sm.vm.model import PrepareSpec
 
 pytestmark = [needs("sshd", "podman"), pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 SESSION = "0a1b2c3d-1111-4222-8333-444455556666"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def vm(rig: Rig) -> AsyncIterator[Vm]:
-    env = rig.sandbox.environment()
-    host, _, port = env["SM_VM_HOST"].rpartition(":")
-    vm = Vm(
-        VmSettings(
-            host=host, port=int(port), user=env["SM_VM_USER"], private_key=env["SM_VM_SSH_KEY"],
-            pinned_host_keys=(env["SM_VM_HOST_KEY"],), repos_base=env["SM_REPOS_BASE_PATH"],
-            worktrees=env["SM_WORKTREES_PATH"], sessions=env["SM_SESSIONS_PATH"], runtime="podman",
-            network=env["SM_CONTAINER_NETWORK"], image=env["SM_CONTAINER_IMAGE"],
-        ),
-        accept_host_key=None,
-    )  # fmt: skip
-    yield vm
-    await vm.close()
 
 
 async def test_places_are_made_switched_and_updated_in_containers(rig: Rig, vm: Vm) -> None:
