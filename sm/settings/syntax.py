@@ -19,7 +19,7 @@ import asyncssh
 from attrs import frozen
 
 from sm.core.grammar import COMMANDS
-from sm.core.names import is_org
+from sm.core.grammar.names import is_org
 
 PATH_CHARACTERS = 1024
 SECRET_CHARACTERS = 1024

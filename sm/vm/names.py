@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sm.core.names import is_branch, is_worktree
+from sm.core.grammar.names import is_branch, is_worktree
 from sm.core.outcome import Refused
 
 _SESSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
@@ -79,7 +79,7 @@ def branch_name(text: str) -> str:
 
 
 def asked_branch(text: str) -> str:
-    """A branch that a person asked for, by the chat's own rule (`sm.core.names`). Raises Refused."""
+    """A branch that a person asked for, by the chat's own rule (`sm.core.grammar.names`). Raises Refused."""
     if not is_branch(text):
         raise Refused("bad_name", f"{text[:200]!r} is no name of a branch.")
     return text

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sm.core import names
 from sm.core.events import Intent
-from sm.core.grammar import COMMANDS, Known, mentions, read, repository
-from sm.core.words import MAX_WORD
-from sm.engine.corrections import CORRECTIONS
+from sm.core.grammar import COMMANDS, Known, mentions, names, read, repository
+from sm.core.grammar.words import MAX_WORD
+from sm.engine.wording.corrections import CORRECTIONS
 
 TEXT = Intent("text")
 HELP = Intent("help")

@@ -10,7 +10,7 @@ from engine_kit import SARAH, ManualClock, agent_says, become_ready, ready_sessi
 
 from sm.core import streams
 from sm.core.events import PushDone, PushFailed, PushPrepared, WorkspaceDiffed
-from sm.engine.place_wording import MAX_DIFF_SHOWN
+from sm.engine.wording.places import MAX_DIFF_SHOWN
 from sm.sandbox.mattermost.store import Post
 from sm.web.mac import card_context
 

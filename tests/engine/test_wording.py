@@ -11,9 +11,9 @@ from markdown_it import MarkdownIt
 
 from sm.core import domains, grammar, tables
 from sm.engine import wording
-from sm.engine.corrections import CORRECTIONS
-from sm.engine.place_wording import PREPARE_ADVICE
 from sm.engine.wording import MESSAGES, card, render
+from sm.engine.wording.corrections import CORRECTIONS
+from sm.engine.wording.places import PREPARE_ADVICE
 
 BOT = "claude"
 HOSTILE = "`" * 4 + " `x` ```\n```\n~~~\n\n# out\n\n**out** @all ![out](http://out.example/x)\n> out\n" + "`"
@@ -108,8 +108,8 @@ def test_no_words_are_for_a_message_that_is_never_said() -> None:
 
 def test_each_problem_that_the_grammar_finds_has_its_words() -> None:
     problems: set[str] = set()
-    for name in ("grammar.py", "start_line.py", "targets.py"):
-        tree = ast.parse((resources.files("sm.core") / name).read_text(encoding="utf-8"))
+    for name in ("__init__.py", "start_line.py", "targets.py"):
+        tree = ast.parse((resources.files("sm.core.grammar") / name).read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "problem":
                 problems |= _texts(node.value)

@@ -26,10 +26,11 @@ from sm.core.events import (
 )
 from sm.core.outcome import Refused, Unreachable
 from sm.core.stream_json import read_line
-from sm.engine import place_wording, wording
+from sm.engine import wording
 from sm.engine.dispatch import Job
 from sm.engine.identity import Identity
 from sm.engine.recovery import Positions
+from sm.engine.wording import places
 from sm.engine.writer import Submission, Writer
 from sm.journal.codec import decode_event
 from sm.journal.protocol import Journal
@@ -161,7 +162,7 @@ class ChatEffectors:
         event = decode_event(row.kind, row.version, row.payload) if row is not None else None
         if not isinstance(event, WorkspaceDiffed):
             return PostFailed(job.id, command.channel_id, "no_event", f"event {job.issued.seq} is no diff")
-        text, file = place_wording.diff(event.text, event.cut, event.files, event.insertions, event.deletions)
+        text, file = places.diff(event.text, event.cut, event.files, event.insertions, event.deletions)
         name = f"{streams.short(command.session_id)}.diff"
         try:
             post = await self._create(
@@ -205,7 +206,7 @@ class ChatEffectors:
     async def post_push_card(self, job: Job) -> Event:
         """Post the card that shows what would be pushed."""
         command = cast("PostPushCard", job.command)
-        text = place_wording.push_card({**_facts(command), "status": "asked"})
+        text = places.push_card({**_facts(command), "status": "asked"})
         names = (("approve", "✅ Push", "primary"), ("deny", "❌ Don't push", "danger"))
         buttons = self._actions(command.card_id, command.session_id, command.channel_id, names)
         props = {COMMAND_PROP: job.id, "sm_card": command.card_id, "attachments": buttons}
@@ -219,7 +220,7 @@ class ChatEffectors:
     async def update_push_card(self, job: Job) -> Event:
         """Make a push's card show what became of it. Doing it twice shows the same."""
         command = cast("UpdatePushCard", job.command)
-        text = place_wording.push_card(_facts(command))
+        text = places.push_card(_facts(command))
         return await self._update(job, command, text, [])
 
     async def _update(

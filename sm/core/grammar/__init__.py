@@ -13,11 +13,11 @@ from typing import Literal, get_args
 from attrs import frozen
 
 from sm.core.events import Intent
-from sm.core.names import is_session, repository
-from sm.core.start_line import StartLine
-from sm.core.start_line import line as start_line
-from sm.core.targets import Known
-from sm.core.words import BRACKETS, DASHES, QUOTES, STOPS, bounded, one_edit
+from sm.core.grammar.names import is_session, repository
+from sm.core.grammar.start_line import StartLine
+from sm.core.grammar.start_line import line as start_line
+from sm.core.grammar.targets import Known
+from sm.core.grammar.words import BRACKETS, DASHES, QUOTES, STOPS, bounded, one_edit
 
 __all__ = ["COMMANDS", "Known", "Reading", "mentions", "read", "repository"]
 

@@ -14,9 +14,9 @@ from typing import Literal
 from attrs import frozen
 
 from sm.core.events import Intent
-from sm.core.names import is_worktree
-from sm.core.targets import Known, Target, Targets, mended_branch
-from sm.core.words import DASHES, bounded, one_edit, unquoted, unstopped
+from sm.core.grammar.names import is_worktree
+from sm.core.grammar.targets import Known, Target, Targets, mended_branch
+from sm.core.grammar.words import DASHES, bounded, one_edit, unquoted, unstopped
 
 # Not options of ours; what they ask for is written in another way.
 _BRANCH_OPTIONS = frozenset({"b", "branch", "ref", "checkout"})

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sm.core import domains
-from sm.engine.corrections import CORRECTIONS
-from sm.engine.phrases import Facts, code, counted, fenced, line, undelivered
-from sm.engine.place_wording import PLACE_MESSAGES, PREPARE_ADVICE
+from sm.engine.wording.corrections import CORRECTIONS
+from sm.engine.wording.phrases import Facts, code, counted, fenced, line, undelivered
+from sm.engine.wording.places import PLACE_MESSAGES, PREPARE_ADVICE
 
 
 def render(message: str, facts: Facts, *, bot: str, link: str = "") -> str:

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Callable
 
-from sm.engine.phrases import Facts, code, counted, fenced, line, undelivered
+from sm.engine.wording.phrases import Facts, code, counted, fenced, line, undelivered
 
 MAX_DIFF_SHOWN = 3000  # characters of a diff that stand in a message; a longer one is a file
 MAX_CHANGES_SHOWN = 20  # paths of changes that are named one by one

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 from attrs import evolve, frozen
 
-from sm.core.names import is_branch, repository
-from sm.core.words import one_edit
+from sm.core.grammar.names import is_branch, repository
+from sm.core.grammar.words import one_edit
 
 _BRANCH_PAGES = frozenset(
     {"tree", "commits", "src/branch"}

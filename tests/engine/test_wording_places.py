@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sm.engine import place_wording
-from sm.engine.place_wording import MAX_DIFF_SHOWN, PUSH_ADVICE, push_card
-from sm.engine.wording import render
+from sm.engine.wording import places, render
+from sm.engine.wording.places import MAX_DIFF_SHOWN, PUSH_ADVICE, push_card
 
 BOT = "claude"
 LEFT = {
@@ -65,18 +64,18 @@ def test_a_stop_names_what_is_left_how_to_go_on_and_the_container_for_git() -> N
 
 
 def test_a_short_diff_stands_in_the_message_and_a_long_or_cut_one_in_a_file() -> None:
-    assert place_wording.diff("+a", cut=False, files=1, insertions=1, deletions=0) == (
+    assert places.diff("+a", cut=False, files=1, insertions=1, deletions=0) == (
         "📄 The change so far: 1 file, +1 −0.\n```diff\n+a\n```",
         False,
     )
-    assert place_wording.diff("+" * (MAX_DIFF_SHOWN + 1), cut=False, files=2, insertions=1, deletions=0)[1]
-    text, file = place_wording.diff("+a", cut=True, files=2, insertions=1, deletions=0)
+    assert places.diff("+" * (MAX_DIFF_SHOWN + 1), cut=False, files=2, insertions=1, deletions=0)[1]
+    text, file = places.diff("+a", cut=True, files=2, insertions=1, deletions=0)
     assert file
     assert "holds its beginning" in text
 
 
 def test_a_diff_cannot_leave_its_fence() -> None:
-    text, _ = place_wording.diff("+```\n+````\n", cut=False, files=1, insertions=1, deletions=0)
+    text, _ = places.diff("+```\n+````\n", cut=False, files=1, insertions=1, deletions=0)
     assert text.splitlines()[1] == "`````diff"
     assert text.splitlines()[-1] == "`````"
 
