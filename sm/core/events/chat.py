@@ -8,7 +8,23 @@ from attrs import frozen
 
 from sm.core.events.registry import Event, event
 
-IntentName = Literal["text", "start", "stop", "status", "help", "diff", "push", "fetch", "correct"]
+IntentName = Literal[
+    "text",
+    "start",
+    "stop",
+    "status",
+    "help",
+    "diff",
+    "push",
+    "fetch",
+    "approve",
+    "deny",
+    "revoke",
+    "pending",
+    "net",
+    "correct",
+]
+Scope = Literal["", "session", "hour"]  # how long an approval holds; empty: until it is revoked
 
 
 @frozen
@@ -16,8 +32,9 @@ class Intent:
     """What a post asks for, as the grammar read it.
 
     `start` names a repository (with a branch, with a worktree that may have a name) or a project of the settings;
-    `session` is the beginning of an id that stands behind another command. `problem`, `word` and `suggestion` belong
-    to `correct` alone.
+    `session` is the beginning of an id that stands behind another command. `names` are what `approve`, `deny` and
+    `revoke` are about, as written (hosts, or names of sets); `scope` is how long an approval holds (empty: until it is
+    revoked), `reason` the words behind a `deny`. `problem`, `word` and `suggestion` belong to `correct` alone.
     """
 
     name: IntentName
@@ -28,6 +45,9 @@ class Intent:
     worktree_name: str = ""
     project: str = ""
     session: str = ""
+    names: tuple[str, ...] = ()
+    scope: Scope = ""
+    reason: str = ""
     problem: str = ""
     word: str = ""
     suggestion: str = ""

@@ -40,10 +40,21 @@ class SessionRequested(Event):
 
 @frozen
 class Verdict:
-    """One `[NETWORK_REQUEST: …]` marker and what ingress made of it. `refused` is empty for a good domain."""
+    """A name that somebody asks for, and what ingress made of it.
+
+    `domain` is the host's name in lower-case A-labels; for a refused one it is what was written, bounded. `refused` is
+    the code of why, `hint` a host that was perhaps meant, `warning` what a person should know of a good name
+    (`unicode`, `mixed_script`), `shown` its Unicode form where it has another. `reason` has the asker's own words.
+    `part`: the text block of the agent's line that asks.
+    """
 
     domain: str
     refused: str = ""
+    reason: str = ""
+    hint: str = ""
+    warning: str = ""
+    shown: str = ""
+    part: int = 0
 
 
 @event("agent.started")
