@@ -14,12 +14,16 @@ from attrs import evolve, frozen
 from sm.core import streams
 from sm.core.commands import Say
 from sm.core.events import (
+    Action,
     ChannelJoined,
     DiffRequested,
     Event,
     FetchRequested,
+    Intent,
     MessageAssigned,
     MessageReceived,
+    NetworkDecided,
+    NetworkListRequested,
     Placement,
     PushRequested,
     SessionRequested,
@@ -33,6 +37,7 @@ MAX_SESSIONS = 20  # of a channel at a time
 MAX_ENDED = 100  # threads of sessions that are over, which are remembered
 
 FOR_A_SESSION = ("stop", "status", "diff", "push", "fetch")
+ABOUT_THE_NETWORK = ("approve", "deny", "revoke", "net", "pending")
 
 
 @frozen
@@ -151,6 +156,8 @@ class ChannelStep(Step[ChannelData]):
                 self._say("help")
             case "correct":
                 self._say_correction()
+            case name if name in ABOUT_THE_NETWORK:
+                self._decide()
             case name if name in FOR_A_SESSION or self.message.mentioned:
                 self._say("no_session")
             case _:
@@ -166,6 +173,8 @@ class ChannelStep(Step[ChannelData]):
                 self._say("help")
             case "correct":
                 self._say_correction()
+            case name if name in ABOUT_THE_NETWORK:
+                self._decide()
             case _ if self._is_over():
                 if message.mentioned:
                     self._say("session_over")
@@ -173,6 +182,36 @@ class ChannelStep(Step[ChannelData]):
                 self._say("nothing_to_pass_on", user=message.user_name)
             case _:
                 self._pass_on_to(self._addressed())
+
+    def _decide(self) -> None:
+        """What is open is the alias's business, whichever channel decides."""
+        message, intent = self.message, self.message.intent
+        action = _decides(intent)
+        if action is None:
+            listed = NetworkListRequested(
+                what="net" if intent.name == "net" else "pending",
+                channel_id=message.channel_id,
+                user_name=message.user_name,
+                root_id=message.root_id,
+            )
+            self.notify(streams.alias(message.alias), listed)
+            return
+        members = self._addressed()
+        decided = NetworkDecided(
+            action=action,
+            channel_id=message.channel_id,
+            user_id=message.user_id,
+            user_name=message.user_name,
+            via="command",
+            names=message.verdicts,
+            sets=message.sets,
+            scope=intent.scope,
+            session_id=members[0].session_id if len(members) == 1 else "",
+            reason=intent.reason,
+            post_id=message.post_id,
+            root_id=message.root_id,
+        )
+        self.notify(streams.alias(message.alias), decided)
 
     def _pass_on_to(self, members: list[Member]) -> None:
         intent = self.message.intent
@@ -239,6 +278,14 @@ class ChannelStep(Step[ChannelData]):
     def _warn_if_masked(self) -> None:
         if self.message.masked:
             self._say("masked", user=self.message.user_name)
+
+
+def _decides(intent: Intent) -> Action | None:
+    match intent.name:
+        case "approve" | "deny" | "revoke":
+            return intent.name
+        case _:
+            return None
 
 
 def _listed(members: tuple[Member, ...] | list[Member]) -> str:

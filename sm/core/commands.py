@@ -11,6 +11,8 @@ from typing import ClassVar, TypeVar, dataclass_transform
 
 from attrs import field, fields, frozen
 
+from sm.core.events import DomainSet
+
 
 class Command:
     """Base of all commands. `LANE` is the pattern of the queue in which it waits."""
@@ -73,33 +75,86 @@ class Relay(Command):
     root_id: str = ""
 
 
+@command("chat.say_privately")
+class SayPrivately(Command):
+    """Say something of our own to one person, in a direct message."""
+
+    LANE: ClassVar[str] = "direct:{user_id}"
+    user_id: str
+    message: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@frozen
+class CardRow:
+    """One choice of a card, in the state that it is in. `user_name`, `via`: who decided, empty for another channel's.
+
+    `scope`, `until_ms`: how long it is open; `detail` the code of what went wrong, or of why it ended; `reach` whether
+    a container reached it; `shares` the names already open that have an address of it.
+    """
+
+    request_id: str
+    domain: str
+    state: str
+    reason: str = ""
+    warning: str = ""
+    shown: str = ""
+    status: str = ""  # of its resolution: found, none, unknown
+    addresses: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
+    user_name: str = ""
+    via: str = ""
+    scope: str = ""
+    until_ms: int = 0
+    detail: str = ""
+    reach: str = ""
+
+
+@frozen
+class CardView:
+    """What a card shows. `offers` are the sets that it can open, as long as they can be chosen."""
+
+    card_id: str
+    session_id: str
+    title: str
+    user_name: str
+    doing: str
+    rows: tuple[CardRow, ...]
+    offers: tuple[DomainSet, ...] = ()
+    expires_ms: int = 0
+
+
+@command("card.resolve")
+class ResolveCard(Command):
+    """Find out what the names of a card resolve to."""
+
+    LANE: ClassVar[str] = "names:{card_id}"
+    card_id: str
+    domains: tuple[str, ...]
+
+
 @command("card.post")
 class PostCard(Command):
-    """Post a card that asks for one domain."""
+    """Post a card that asks for domains, or its copy for the approvals' channel."""
 
     LANE: ClassVar[str] = "chat:{channel_id}"
     card_id: str
-    request_id: str
     channel_id: str
-    session_id: str
-    domain: str
+    view: CardView
     root_id: str = ""
+    copy: bool = False
 
 
 @command("card.update")
 class UpdateCard(Command):
-    """Make a card show the state of its request."""
+    """Make a card show the state of its requests."""
 
     LANE: ClassVar[str] = "chat:{channel_id}"
     card_id: str
-    request_id: str
     channel_id: str
     post_id: str
-    session_id: str
-    domain: str
-    status: str
-    user_name: str = ""
-    detail: str = ""
+    view: CardView
+    copy: bool = False
 
 
 @command("repository.prepare")
@@ -297,22 +352,32 @@ class SetTimer(Command):
     due_ms: int
 
 
-@command("alias.save")
-class SaveAlias(Command):
-    """Write a domain into the alias and read it back."""
+@command("alias.write")
+class WriteAlias(Command):
+    """Bring names into the alias and out of it, and read it back."""
 
     LANE: ClassVar[str] = "alias:{alias}"
     alias: str
-    request_id: str
-    domain: str
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
 
 
 @command("alias.apply")
 class ApplyAlias(Command):
-    """Make the firewall load the alias, and see that it did."""
+    """Make the firewall load the alias, and see that it did: `gone` are addresses that should leave its table."""
 
     LANE: ClassVar[str] = "alias:{alias}"
     alias: str
-    request_id: str
-    domain: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    gone: tuple[str, ...]
     table_before: tuple[str, ...] | None
+
+
+@command("network.try")
+class TryDomain(Command):
+    """Try from a container on the sessions' network, until `due_ms`, whether the domain can be reached."""
+
+    LANE: ClassVar[str] = "reach:{domain}"
+    domain: str
+    due_ms: int

@@ -15,10 +15,18 @@ from attrs import evolve
 
 from sm.core import markers, streams
 from sm.core.commands import AppendLine, Relay, Say
-from sm.core.events import LineReceived, MessageAssigned, NetworkRequested
+from sm.core.events import Ask, LineReceived, MessageAssigned, NetworkRequested, Verdict
 from sm.core.memory import Conversation, Queued, SessionData
 from sm.core.step import Step
-from sm.core.stream_json import MAX_DETAIL, Reading, initialize_id, message_uuid, read_line, user_line
+from sm.core.stream_json import (
+    MAX_DETAIL,
+    MAX_DOING,
+    Reading,
+    initialize_id,
+    message_uuid,
+    read_line,
+    user_line,
+)
 
 
 class ConversationStep(Step[SessionData]):
@@ -83,6 +91,8 @@ class ConversationStep(Step[SessionData]):
             "result": self._take_result,
             "control_response": self._take_answer,
         }
+        if reading.doing:
+            self.data = evolve(self.data, doing=reading.doing)
         if reading.kind in takers:
             takers[reading.kind](reading)
 
@@ -133,21 +143,45 @@ class ConversationStep(Step[SessionData]):
         for part in range(len(reading.texts)):
             self.issue(Relay(self.data.channel_id, part, self.data.root_id))
         self.talk = evolve(self.talk, last_text=_digest(reading.texts[-1][:MAX_DETAIL]))
+        self._ask(reading)
+
+    def _ask(self, reading: Reading) -> None:
+        """What a text block asks for is one card; what may not be asked for is answered at once."""
+        asks: dict[int, list[Ask]] = {}
         for index, verdict in enumerate(cast("LineReceived", self.event).verdicts):
             if verdict.refused:
-                self._refuse(index, verdict.domain, verdict.refused)
+                self._refuse(index, verdict)
             else:
-                data: SessionData = self.data
-                request_id = f"r{self.seq}x{index}"
-                asked = NetworkRequested(
-                    request_id, data.session_id, data.channel_id, verdict.domain, data.root_id
+                ask = Ask(
+                    f"r{self.seq}x{index}", verdict.domain, verdict.reason, verdict.warning, verdict.shown
                 )
-                self.data = evolve(data, asked=tuple(dict.fromkeys((*data.asked, verdict.domain))))
-                self.notify(streams.alias(data.alias), asked)
+                asks.setdefault(verdict.part, []).append(ask)
+        for part, together in asks.items():
+            text = reading.texts[part] if part < len(reading.texts) else ""
+            doing = self.data.doing or _sentence(text)
+            names = (ask.domain for ask in together)
+            self.data = evolve(self.data, asked=tuple(dict.fromkeys((*self.data.asked, *names))))
+            self.request_network(tuple(together), doing)
 
-    def _refuse(self, index: int, name: str, code: str) -> None:
-        self.say("domain_refused", domain=markers.shown(name), code=code)
-        self.queue(markers.refused(name, code), index=index)
+    def request_network(self, asks: tuple[Ask, ...], doing: str) -> None:
+        """Ask the alias's stream."""
+        data: SessionData = self.data
+        asked = NetworkRequested(
+            session_id=data.session_id,
+            channel_id=data.channel_id,
+            asks=asks,
+            root_id=data.root_id,
+            title=data.repository,
+            user_id=data.user_id,
+            user_name=data.user_name,
+            doing=doing,
+        )
+        self.notify(streams.alias(data.alias), asked)
+
+    def _refuse(self, index: int, verdict: Verdict) -> None:
+        name = markers.shown(verdict.domain)
+        self.say("domain_refused", domain=name, code=verdict.refused, hint=verdict.hint)
+        self.queue(markers.refused(verdict.domain, verdict.refused, verdict.hint), index=index)
         self.then("line_acknowledged")  # the agent may have this line at once
 
     # --- helpers ----------------------------------------------------------------------------------------------------
@@ -182,6 +216,14 @@ class ConversationStep(Step[SessionData]):
         """Have a line wait for its turn."""
         line = Queued(message_uuid(self.stream, self.seq, index), text, post_id)
         self.talk = evolve(self.talk, queue=(*self.talk.queue, line))
+
+
+def _sentence(text: str) -> str:
+    """The last line of a text that is no marker, cut with a mark."""
+    lines = [line.strip() for line in text.splitlines()]
+    said = [line for line in lines if line and not line.startswith(("[NETWORK_REQUEST:", "```"))]
+    last = said[-1] if said else ""
+    return last if len(last) <= MAX_DOING else last[: MAX_DOING - 1] + "…"
 
 
 def _digest(text: str) -> str:

@@ -68,6 +68,7 @@ class SessionData:
     session_id: str = ""
     channel_id: str = ""
     root_id: str = ""  # the thread in which it talks; empty: top-level
+    user_id: str = ""  # who started it
     user_name: str = ""
     org: str = ""
     repo: str = ""
@@ -111,6 +112,7 @@ class SessionData:
     git_waits: str = ""  # what waits for the git host to be allowed: prepare, fetch, push
     git_request_id: str = ""
     git_tries: int = 0  # preparations since the host was allowed
+    doing: str = ""  # the last command of the agent
     asked: tuple[str, ...] = ()  # domains for which the agent has no answer yet
 
     @property

@@ -22,10 +22,10 @@ from sm.core.commands import (
 )
 from sm.core.conversation import ConversationStep
 from sm.core.events import (
+    Ask,
     MirrorFetched,
     NetworkApproved,
     NetworkDenied,
-    NetworkRequested,
     ProjectResolved,
     RepositoryClaimRequested,
     RepositoryGranted,
@@ -45,6 +45,9 @@ NO_NETWORK = "network_unreachable"  # the code for which the git host is asked f
 FETCH_HAD_NO_NETWORK = "fetch_network"  # the note of a place that was prepared all the same
 GIT_TRIES = 3  # preparations after the git host was allowed: the firewall needs a moment
 GIT_AGAIN_MS = 10_000
+
+
+_GIT_DOES = {"prepare": "clone", "fetch": "fetch", "push": "push"}
 
 
 class PlaceStep(ConversationStep):
@@ -67,6 +70,7 @@ class PlaceStep(ConversationStep):
             session_id=event.session_id,
             channel_id=event.channel_id,
             root_id=event.root_id,
+            user_id=event.user_id,
             user_name=event.user_name,
             org=event.org,
             repo=event.repo,
@@ -236,8 +240,7 @@ class PlaceStep(ConversationStep):
         """Ask a person for the git host, and remember what waits for it."""
         data, request_id = self.data, f"r{self.seq}g"
         self.data = evolve(data, git_waits=waits, git_request_id=request_id)
-        asked = NetworkRequested(request_id, data.session_id, data.channel_id, data.git_host, data.root_id)
-        self.notify(streams.alias(data.alias), asked)
+        self.request_network((Ask(request_id, data.git_host),), f"git {_GIT_DOES[waits]}")
 
     def queue_network(self) -> None:
         """What became of a request waits in the same queue, unless it was our own for the git host."""
@@ -248,7 +251,7 @@ class PlaceStep(ConversationStep):
             return
         self.data = evolve(self.data, asked=tuple(name for name in self.data.asked if name != event.domain))
         if isinstance(event, NetworkApproved):
-            self.queue(markers.approved(event.domain))
+            self.queue(markers.approved(event.domain, event.reachable))
         else:
             self.queue(markers.denied(event.domain, event.reason))
 

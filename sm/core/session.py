@@ -13,6 +13,7 @@ from sm.core.events import (
     AgentStartFailed,
     ChannelSessionEnded,
     MessageProbed,
+    NetworkSessionEnded,
     StatusRequested,
     StopRequested,
 )
@@ -222,9 +223,10 @@ class SessionStep(PushStep):
         self.say("stopped", waiting=self.waiting())
 
     def leave_channel(self) -> None:
-        """The channel is free."""
+        """The channel is free, and what was open for this session alone can be closed."""
         ended = ChannelSessionEnded(self.data.session_id, self.state)
         self.notify(streams.channel(self.data.channel_id), ended)
+        self.notify(streams.alias(self.data.alias), NetworkSessionEnded(self.data.session_id))
 
     def leave_all(self) -> None:
         """The place and the channel are free."""

@@ -17,6 +17,7 @@ LineKind = Literal[
     "init", "running", "idle", "replay", "text", "retry", "result", "control_response", "other"
 ]
 MAX_DETAIL = 2000  # characters of an error text that are kept for people
+MAX_DOING = 300  # characters of a command that are kept
 # What can be resumed. An id that is none would end the session at its next start, one with a dash first is an option.
 _CONVERSATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
 
@@ -27,6 +28,7 @@ class Reading:
 
     kind: LineKind
     texts: tuple[str, ...] = ()  # text: the top-level text blocks
+    doing: str = ""  # of an assistant's line: the last command that it runs, else the last tool that it uses
     uuid: str = ""  # replay: the message that is acknowledged
     session_id: str = ""  # init: the conversation's id now
     request_id: str = ""  # control_response
@@ -115,7 +117,16 @@ def _read_assistant(value: dict[str, Any]) -> Reading:
     blocks = [_mapping(block) for block in cast("list[object]", content)] if isinstance(content, list) else []
     texts = tuple(_text(block.get("text")) for block in blocks if block.get("type") == "text")
     texts = tuple(text for text in texts if text.strip())
-    return Reading("text", texts=texts) if texts else OTHER
+    used = [block for block in blocks if block.get("type") == "tool_use"]
+    doing = _doing(used[-1]) if used else ""
+    return Reading("text" if texts else "other", texts=texts, doing=doing)
+
+
+def _doing(block: dict[str, Any]) -> str:
+    """A command as it is run, cut with a mark; of any other tool its name."""
+    command = " ".join(_text(_mapping(block.get("input")).get("command")).split())
+    shown = command or _text(block.get("name"))
+    return shown if len(shown) <= MAX_DOING else shown[: MAX_DOING - 1] + "…"
 
 
 def message_uuid(stream: str, seq: int, index: int = 0) -> str:

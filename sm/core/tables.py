@@ -184,15 +184,29 @@ SESSION: tuple[Row, ...] = (
     _row("stream.quarantined", _UNFINISHED, "quarantined", "say_quarantined"),
 )
 
-REQUEST_STATES = ["pending", "applying", "approved", "failed", "denied"]
+REQUEST_STATES = [
+    "pending",
+    "applying",
+    "approved",
+    "failed",
+    "denied",
+    "expired",
+    "superseded",
+    "closed",
+]
+REQUEST_FINAL = ("denied", "expired", "superseded", "closed")
 
 REQUEST: tuple[Row, ...] = (
-    _row("approve", "pending failed", "applying", "decide save show"),
-    _row("already_granted", "pending", "applying", "take_grant save show"),
-    _row("deny", "pending", "denied", "decide tell_denied show"),
-    _row("cardless", "pending", "denied", "tell_cardless show"),
-    _row("confirmed", "applying", "approved", "grant tell_approved show"),
-    _row("refused", "applying", "failed", "tell_failed show"),
+    _row("approve", "pending failed denied expired closed", "applying", "hold_grant"),
+    _row("retry", "failed", "applying", "try_again"),
+    _row("deny", "pending failed", "denied", "note_denier tell_denied"),
+    _row("rule_out", "pending", "denied", "note_code tell_denied"),
+    _row("expire", "pending", "expired", "note_code tell_denied"),
+    _row("supersede", "pending failed", "superseded", "note_code"),
+    _row("opened", "applying failed", "approved", "note_code"),
+    _row("refused", "applying", "failed", "note_code tell_failed"),
+    _row("grant_ended", "applying failed", "closed", "note_code tell_denied"),
+    _row("grant_ended", "approved", "closed", "note_code tell_if_untold"),
 )
 
 REPOSITORY_STATES = ["free", "held", "quarantined"]
@@ -244,14 +258,29 @@ PROJECT_STATES, PROJECT = (
 ALIAS_STATES = ["open", "quarantined"]
 
 ALIAS: tuple[Row, ...] = (
+    _row("alias.configured", "open", None, "configure"),
+    # asked
     _row("network.requested", "open", None, "take_request"),
     _row("network.requested", "quarantined", None, "refuse_request"),
+    _row("card.resolved", "open", None, "take_resolved"),
     _row("card.posted", "open", None, "note_card"),
     _row("card.failed", "open", None, "take_card_failed"),
-    _row("card.pressed", "open", None, "take_press"),
-    _row("alias.saved", "open", None, "take_saved"),
+    _row("timer.fired", "open", None, "take_timer"),
+    _row("network.session_ended", "open", None, "end_session"),
+    # decided
+    _row("network.decided", "open", None, "take_decision"),
+    _row("network.decided", "quarantined", None, "say_closed", "is_a_command"),
+    _row("network.list_requested", "open", None, "list_requested"),
+    _row("network.list_requested", "quarantined", None, "say_closed"),
+    # written
+    _row("alias.read", "open", None, "take_read"),
+    _row("alias.written", "open", None, "take_written"),
     _row("alias.applied", "open", None, "take_applied"),
     _row("alias.failed", "open", None, "take_failed"),
+    _row("network.tried", "open", None, "take_tried"),
+    # looked at
+    _row("alias.observed", "open", None, "take_observed"),
+    _row("alias.troubled", "open", None, "take_troubled"),
     _row("stream.quarantined", "open", "quarantined"),
 )
 

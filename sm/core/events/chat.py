@@ -7,6 +7,7 @@ from typing import Literal
 from attrs import frozen
 
 from sm.core.events.registry import Event, event
+from sm.core.events.session import Verdict
 
 IntentName = Literal[
     "text",
@@ -101,6 +102,9 @@ class MessageReceived(Event):
     intent: Intent
     placement: Placement | None = None
     root_id: str = ""
+    alias: str = ""  # where decisions are taken, for a post that has to do with them
+    verdicts: tuple[Verdict, ...] = ()  # on the hosts that it names
+    sets: tuple[str, ...] = ()  # the sets that it names
 
     @property
     def body(self) -> str:

@@ -1,0 +1,21 @@
+"""The alias's stream: which domains were asked for, who decided, what the firewall holds by our hand.
+
+What is asked for together is a card; a request is (session, domain) with a state of its own, its rows are the table
+REQUEST. A decision makes a grant: the wish that the domain be in the alias. The grants are the ledger, and the alias is
+made to match it.
+"""
+
+from sm.core.alias.data import AliasData, Card, Entry, Grant, Request, may_not_decide
+from sm.core.alias.decisions import DecisionStep as AliasStep
+from sm.core.alias.decisions import stands_here
+
+__all__ = [
+    "AliasData",
+    "AliasStep",
+    "Card",
+    "Entry",
+    "Grant",
+    "Request",
+    "may_not_decide",
+    "stands_here",
+]

@@ -1,0 +1,248 @@
+"""Asking: from what an agent asks for to a card in the channel, and what becomes of a card that nobody answers."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from attrs import evolve
+
+from sm.core import streams
+from sm.core.alias.data import Card, Request
+from sm.core.alias.ledger import LedgerStep
+from sm.core.alias.requests import rule
+from sm.core.commands import PostCard, ResolveCard, SetTimer
+from sm.core.events import (
+    AliasConfigured,
+    Ask,
+    CardFailed,
+    CardPosted,
+    CardResolved,
+    NetworkDenied,
+    NetworkRequested,
+    NetworkSessionEnded,
+)
+
+
+class CardStep(LedgerStep):
+    """Cards, from the request to their end."""
+
+    def configure(self) -> None:
+        """The settings for decisions are others now."""
+        self.data = evolve(self.data, policy=cast("AliasConfigured", self.event).policy)
+
+    # --- asked ------------------------------------------------------------------------------------------------------
+
+    def take_request(self) -> None:
+        """One card for what a person has to decide; the rest is answered from what is known."""
+        event = cast("NetworkRequested", self.event)
+        new = [ask for ask in event.asks if not self._is_answered(ask)]
+        if not new:
+            return
+        if self._open_cards(event.session_id) >= self.data.policy.max_pending:
+            for ask in new:
+                self._answer(ask, rule("too_many"))
+            return
+        card = Card(
+            card_id=f"c{self.seq}",
+            session_id=event.session_id,
+            channel_id=event.channel_id,
+            root_id=event.root_id,
+            title=event.title,
+            user_id=event.user_id,
+            user_name=event.user_name,
+            doing=event.doing,
+            requests=tuple(ask.request_id for ask in new),
+        )
+        for ask in new:
+            request = Request(
+                ask.request_id,
+                card.card_id,
+                event.session_id,
+                event.channel_id,
+                ask.domain,
+                ask.reason,
+                ask.warning,
+                ask.shown,
+            )
+            self.data = self.data.with_request(request)
+        self.add_card(card)
+
+    def add_card(self, card: Card) -> None:
+        """Its names are resolved first, so that the card can say what they lead to."""
+        self.data = self.data.with_card(card)
+        domains = tuple(request.domain for request in self.data.of_card(card.card_id))
+        self.issue(ResolveCard(card.card_id, domains))
+
+    def _open_cards(self, session_id: str) -> int:
+        waiting = {r.card_id for r in self.data.requests.values() if r.state == "pending"}
+        return sum(c.session_id == session_id and c.card_id in waiting for c in self.data.cards.values())
+
+    def _is_answered(self, ask: Ask) -> bool:
+        """Whether the session's agent needs no new decision: one is awaited, or was taken."""
+        event = cast("NetworkRequested", self.event)
+        mine = [r for r in self.data.asked(ask.domain) if r.session_id == event.session_id]
+        last = mine[-1] if mine else None
+        grants = [g for g in self.data.live(ask.domain) if g.session_id in ("", event.session_id)]
+        if last is not None and last.state in {"pending", "applying"}:
+            return True
+        if last is not None and last.state == "approved" and grants:
+            self._tell_again(last)
+        elif grants:
+            self._join(ask, grants[0].grant_id)
+        elif last is not None and last.state == "denied":
+            self._answer(ask, last.detail or rule("denied_before"))
+            self.say(event.channel_id, "asked_again", event.root_id, domain=ask.domain, user=last.user_name)
+        else:
+            return False
+        return True
+
+    def _tell_again(self, request: Request) -> None:
+        """It is open, as far as is known: try it, and tell."""
+        self.data = self.data.with_request(evolve(request, told=False))
+        if self.data.is_open(request.domain):
+            self.try_untold(request.domain)
+
+    def _join(self, ask: Ask, grant_id: str) -> None:
+        """Somebody decided this domain before, for all or for this session."""
+        event, grant = cast("NetworkRequested", self.event), self.data.grants[grant_id]
+        failed = next(
+            (
+                r
+                for r in self.data.asked(ask.domain)
+                if r.session_id == event.session_id and r.state == "failed"
+            ),
+            None,
+        )
+        if failed is not None:
+            self.fire(failed, "retry")
+        else:
+            request = Request(ask.request_id, "", event.session_id, event.channel_id, ask.domain, ask.reason)
+            self.data = self.data.with_request(request)
+            self.fire(request, "approve", grant=evolve(grant, via="grant"))
+        self.try_again(ask.domain)
+        if self.data.is_open(ask.domain):
+            self.open_all(ask.domain)
+
+    def _answer(self, ask: Ask, reason: str) -> None:
+        event = cast("NetworkRequested", self.event)
+        denied = NetworkDenied(ask.request_id, ask.domain, "", reason)
+        self.notify(streams.session(event.session_id), denied)
+
+    def refuse_request(self) -> None:
+        """The stream is quarantined: no card; the agent hears why."""
+        for ask in cast("NetworkRequested", self.event).asks:
+            self._answer(ask, rule("closed"))
+
+    # --- in the channel ---------------------------------------------------------------------------------------------
+
+    def take_resolved(self) -> None:
+        """What leads nowhere that may be opened is answered; the rest goes into the channel."""
+        event = cast("CardResolved", self.event)
+        card = self.data.cards.get(event.card_id)
+        if card is None or card.issued:
+            return
+        self.data = self.data.with_card(evolve(card, names=event.names))
+        codes = {name.domain: (name.refused, name.address) for name in event.names if name.refused}
+        for request in self.data.of_card(card.card_id):
+            code, address = codes.get(request.domain, ("", ""))
+            if code and self.fire(request, "rule_out", code=f"{code} {address}".strip(), reason=rule(code)):
+                self.say(
+                    card.channel_id,
+                    "domain_refused",
+                    card.root_id,
+                    domain=request.domain,
+                    code=code,
+                    hint=address,
+                )
+        self._post(card.card_id)
+
+    def _post(self, card_id: str) -> None:
+        requests = self.data.of_card(card_id)
+        if all(request.state in {"denied", "superseded"} for request in requests):
+            self._drop(card_id)
+            return
+        policy = self.data.policy
+        copy_channel = policy.approval_channel if self.data.cards[card_id].session_id else ""
+        card = evolve(
+            self.data.cards[card_id],
+            issued=True,
+            expires_ms=self.at_ms + policy.ttl_ms,
+            copy_channel=copy_channel if copy_channel != self.data.cards[card_id].channel_id else "",
+        )
+        view = self.view(card)
+        card = evolve(card, shown=view)
+        self.issue(PostCard(card_id, card.channel_id, view, card.root_id))
+        if card.copy_channel:
+            view = self.view(card, copy=True)
+            card = evolve(card, copy_shown=view)
+            self.issue(PostCard(card_id, card.copy_channel, view, copy=True))
+        if any(request.state == "pending" for request in requests):
+            if 0 < policy.remind_ms < policy.ttl_ms:
+                self.issue(SetTimer("", f"remind:{card_id}", 0, self.at_ms + policy.remind_ms))
+            self.issue(SetTimer("", f"expire:{card_id}", 0, card.expires_ms))
+        self.data = self.data.with_card(card)
+
+    def _drop(self, card_id: str) -> None:
+        """A card that never was in the channel; what was ruled out is not remembered."""
+        data = self.data
+        self.data = evolve(
+            data,
+            requests={name: r for name, r in data.requests.items() if r.card_id != card_id},
+            cards={name: c for name, c in data.cards.items() if name != card_id},
+        )
+
+    def note_card(self) -> None:
+        """It is in the channel; if more happened meanwhile, it is brought up to date."""
+        event = cast("CardPosted", self.event)
+        card = self.data.cards.get(event.card_id)
+        if card is not None:
+            place = {"copy_post": event.post_id} if event.copy else {"post_id": event.post_id}
+            self.data = self.data.with_card(evolve(card, **place))
+
+    def take_card_failed(self) -> None:
+        """A card that nobody sees cannot be pressed: the agent goes on without."""
+        event = cast("CardFailed", self.event)
+        card = self.data.cards.get(event.card_id)
+        if card is None or event.copy or card.post_id or card.copy_post:
+            return
+        reason = f"nobody could be asked, Mattermost refuses the card ({event.code})"
+        for request in self.data.of_card(card.card_id):
+            self.fire(request, "rule_out", reason=reason, code="cardless")
+
+    # --- nobody answers ---------------------------------------------------------------------------------------------
+
+    def take_timer(self) -> None:
+        """Time to remind, to give up, or to close what was open for a time."""
+        what, _, name = self.event.name.partition(":")
+        card, grant = self.data.cards.get(name), self.data.grants.get(name)
+        if what == "grant" and grant is not None and grant.live:
+            self.end_grant(grant, "expired")
+        elif what == "remind" and card is not None:
+            self._remind(card)
+        elif what == "expire" and card is not None:
+            for request in self.data.of_card(name):
+                self.fire(request, "expire", reason=rule("expired"), code="expired")
+
+    def _remind(self, card: Card) -> None:
+        waiting = [r.domain for r in self.data.of_card(card.card_id) if r.state == "pending"]
+        if not waiting:
+            return
+        facts = {"domains": "\n".join(waiting), "expires_ms": str(card.expires_ms)}
+        self.say(card.channel_id, "card_waits", card.root_id, post=card.post_id, **facts)
+        if card.copy_post:
+            self.say(card.copy_channel, "card_waits", post=card.copy_post, **facts)
+
+    def end_session(self) -> None:
+        """Nobody asks any more, and what was open for this session alone is closed."""
+        session_id = cast("NetworkSessionEnded", self.event).session_id
+        mine = [r for r in self.data.requests.values() if r.session_id == session_id]
+        if mine:
+            self.data = evolve(self.data, over=(*self.data.over, session_id))
+        for request in mine:
+            self.fire(request, "supersede", code="session_over")
+        for grant in self.data.live():
+            if grant.session_id == session_id:
+                self.end_grant(grant, "session_over")
+        for card in list(self.data.cards.values()):
+            if card.session_id == session_id and not card.issued:
+                self._drop(card.card_id)

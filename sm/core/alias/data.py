@@ -1,0 +1,212 @@
+"""What the alias's stream remembers: cards, requests, grants, and what the alias holds by our hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import evolve, field, frozen
+
+from sm.core.commands import CardView
+from sm.core.events import DomainSet, Policy, Resolved
+
+OPEN = ("pending", "applying", "failed")  # requests that something may still come of
+
+
+@frozen
+class Request:
+    """One session's wish for one domain; its states are the table REQUEST. `session_id` may be empty: nobody asked."""
+
+    request_id: str
+    card_id: str
+    session_id: str
+    channel_id: str
+    domain: str
+    reason: str = ""
+    warning: str = ""
+    shown: str = ""
+    state: str = "pending"
+    grant_id: str = ""
+    user_id: str = ""  # who denied it, or whose grant it has
+    user_name: str = ""
+    via: str = ""
+    decided_in: str = ""  # the channel
+    decided_ms: int = 0
+    detail: str = ""
+    told: bool = False  # the session has heard of an approval
+    reach: str = ""
+
+
+@frozen
+class Card:
+    """What was asked for together. `shown` is what the post shows when all that we issued is done."""
+
+    card_id: str
+    session_id: str
+    channel_id: str
+    root_id: str
+    title: str
+    user_id: str
+    user_name: str
+    doing: str
+    requests: tuple[str, ...]
+    names: tuple[Resolved, ...] = ()
+    expires_ms: int = 0
+    issued: bool = False
+    post_id: str = ""  # once it is confirmed
+    shown: CardView | None = None
+    copy_channel: str = ""
+    copy_post: str = ""
+    copy_shown: CardView | None = None
+
+
+@frozen
+class Grant:
+    """A decision that a domain be open: for one session or for all, until a time (0: until it is taken back).
+
+    `state`: wanted, held (the alias was read back with it), withdrawn (it is not written any more; `reason` says why).
+    """
+
+    grant_id: str
+    domain: str
+    request_id: str
+    channel_id: str
+    user_id: str
+    user_name: str
+    via: str
+    at_ms: int
+    scope: str = ""
+    session_id: str = ""
+    until_ms: int = 0
+    state: str = "wanted"
+    reason: str = ""
+
+    @property
+    def live(self) -> bool:
+        """It wants its domain in the alias."""
+        return self.state != "withdrawn"
+
+
+@frozen
+class Entry:
+    """A domain of a grant as the alias has it. `ours`: a write of ours put it there."""
+
+    domain: str
+    ours: bool = False
+    confirmed: bool = False  # read back
+    saved_ms: int = 0
+    applied: str = ""  # seen, unseen or unknown in the firewall's table
+    addresses: tuple[str, ...] = ()
+
+
+@frozen
+class Writing:
+    """A write under way. `first`: what stood in the alias before it touched anything, once that was read."""
+
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+    first: tuple[str, ...] | None = None
+
+
+@frozen
+class Applying:
+    """The firewall is loading what was written."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@frozen
+class Revocation:
+    """Somebody took a domain back, and waits to hear that it is gone."""
+
+    domain: str
+    channel_id: str
+    root_id: str
+    user_name: str
+
+
+@frozen
+class AliasData:
+    """All of it, by ids; `entries` and `held_back` by domain."""
+
+    alias: str = ""
+    policy: Policy = field(factory=Policy)
+    cards: Mapping[str, Card] = field(factory=dict[str, Card])
+    requests: Mapping[str, Request] = field(factory=dict[str, Request])
+    grants: Mapping[str, Grant] = field(factory=dict[str, Grant])
+    entries: Mapping[str, Entry] = field(factory=dict[str, Entry])
+    foreign: tuple[str, ...] | None = None  # entries that are not ours; None: the alias was never read
+    writing: Writing | None = None
+    applying: Applying | None = None
+    writes: int = 0  # how many ended: a look that began before the last one is stale
+    blocked: str = ""  # why nothing is written until the next look or decision
+    trouble: str = ""  # what is wrong with the alias, as was said
+    table_trouble: str = ""
+    one_by_one: bool = False  # a name was rejected among several
+    held_back: Mapping[str, str] = field(factory=dict[str, str])  # why a name is not written for now
+    trying: tuple[str, ...] = ()
+    revocations: tuple[Revocation, ...] = ()
+    over: tuple[str, ...] = ()  # sessions that ended and still have requests here
+
+    @property
+    def busy(self) -> bool:
+        """A write is under way, or its effect is awaited."""
+        return self.writing is not None or self.applying is not None
+
+    def live(self, domain: str = "") -> list[Grant]:
+        """The live grants, of one domain or of all."""
+        return [g for g in self.grants.values() if g.live and domain in ("", g.domain)]
+
+    def wish(self) -> list[str]:
+        """The domains that are to be open."""
+        return sorted({grant.domain for grant in self.live()})
+
+    def is_open(self, domain: str) -> bool:
+        """The alias holds it, and the firewall showed that it took it."""
+        entry = self.entries.get(domain)
+        return entry is not None and entry.confirmed and entry.applied in {"seen", "unknown"}
+
+    def of_card(self, card_id: str) -> list[Request]:
+        """The requests of a card, in its order."""
+        card = self.cards.get(card_id)
+        return [self.requests[name] for name in card.requests] if card else []
+
+    def asked(self, domain: str) -> list[Request]:
+        """The requests for a domain, oldest first."""
+        return [request for request in self.requests.values() if request.domain == domain]
+
+    def card_of_post(self, post_id: str) -> Card | None:
+        """The card that a post shows, as its original or its copy."""
+        return next((c for c in self.cards.values() if post_id and post_id in (c.post_id, c.copy_post)), None)
+
+    def offers(self, domains: Iterable[str]) -> tuple[DomainSet, ...]:
+        """The sets that have one of these domains and more."""
+        asked = set(domains)
+        return tuple(s for s in self.policy.sets if asked & set(s.domains) and not asked >= set(s.domains))
+
+    def with_request(self, request: Request) -> AliasData:
+        """The same with a request as it is now."""
+        return evolve(self, requests={**self.requests, request.request_id: request})
+
+    def with_card(self, card: Card) -> AliasData:
+        """The same with a card as it is now."""
+        return evolve(self, cards={**self.cards, card.card_id: card})
+
+    def with_grant(self, grant: Grant) -> AliasData:
+        """The same with a grant as it is now."""
+        return evolve(self, grants={**self.grants, grant.grant_id: grant})
+
+    def with_entry(self, entry: Entry) -> AliasData:
+        """The same with an entry as it is now."""
+        return evolve(self, entries={**self.entries, entry.domain: entry})
+
+    def without_entry(self, domain: str) -> AliasData:
+        """The same without an entry."""
+        return evolve(self, entries={name: e for name, e in self.entries.items() if name != domain})
+
+
+def may_not_decide(policy: Policy, *, user_id: str, user_name: str, starter_id: str) -> str:
+    """The code of why somebody may not decide about a session's request, or an empty string."""
+    if policy.approvers and user_id not in policy.approvers and user_name not in policy.approvers:
+        return "not_approver"
+    return "own" if not policy.approve_own and user_id == starter_id else ""

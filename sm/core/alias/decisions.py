@@ -1,0 +1,385 @@
+"""Deciding: what a person's button, reaction or command does, and what everybody hears whom it was too late for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from attrs import evolve
+
+from sm.core import streams
+from sm.core.alias.cards import CardStep
+from sm.core.alias.data import Card, Request, Revocation, may_not_decide
+from sm.core.events import NetworkDecided, NetworkDenied, NetworkListRequested
+
+SCOPES = {"approve": "", "retry": "", "session": "session", "hour": "hour"}
+REASON_WITHIN_MS = 300_000  # after a denial, for saying why
+MAX_LISTED = 50
+
+
+class DecisionStep(CardStep):
+    """What people decide, and ask about."""
+
+    @property
+    def decision(self) -> NetworkDecided:
+        """The event of the rows that answer a decision."""
+        return cast("NetworkDecided", self.event)
+
+    def take_decision(self) -> None:
+        """One decision wins, whatever the number of tries; the others hear which."""
+        if self.decision.via == "command":
+            self._by_command()
+        else:
+            self._by_card()
+
+    # --- on a card --------------------------------------------------------------------------------------------------
+
+    def _by_card(self) -> None:
+        event, policy = self.decision, self.data.policy
+        card = self.data.cards.get(event.card_id)
+        if card is None or not stands_here(card, event.channel_id, event.post_id):
+            return
+        if event.via == "button" and policy.strong:
+            self._answer_privately("use_strong", event.privately)
+            return
+        if code := self._may_not(card.user_id):
+            self._refuse(code)
+            return
+        if event.action == "set":
+            self._approve_set(card, event.request_id.removeprefix("set:"))
+            return
+        requests = self._meant(card)
+        for request in requests:
+            if event.action == "deny":
+                self._deny(request)
+            else:
+                self._approve(request, SCOPES.get(event.action, ""))
+        if not requests:
+            self._say_who_won(card)
+
+    def _meant(self, card: Card) -> list[Request]:
+        """The requests that a button or a reaction is about, as far as they can still be decided."""
+        event = self.decision
+        requests = self.data.of_card(card.card_id)
+        if event.request_id:
+            requests = [request for request in requests if request.request_id == event.request_id]
+        return [request for request in requests if self._is_open(request)]
+
+    def _is_open(self, request: Request) -> bool:
+        if request.state == "failed" and self.decision.action != "deny":
+            return True
+        return request.state in {"pending", "failed"}
+
+    def _say_who_won(self, card: Card) -> None:
+        event = self.decision
+        about = event.request_id
+        decided = [r for r in self.data.of_card(card.card_id) if about in ("", r.request_id)]
+        others = [r for r in decided if r.user_id != event.user_id or wanted_state(event.action) != r.state]
+        if others and (event.via == "reaction" or event.privately):
+            last = others[-1]
+            self.say_privately(
+                "too_late", domain=last.domain, state=last.state, user=self._named(last, event.channel_id)
+            )
+
+    def _named(self, request: Request, channel_id: str) -> str:
+        here = channel_id in {request.decided_in, self.data.policy.approval_channel}
+        return request.user_name if here else ""
+
+    def _approve_set(self, card: Card, name: str) -> None:
+        """Open what an operator named together: what was asked for, and the rest with it."""
+        found = next((one for one in self.data.policy.sets if one.name == name), None)
+        asked = {request.domain: request for request in self.data.of_card(card.card_id)}
+        if found is None or not any(
+            asked[d].state in {"pending", "failed"} for d in found.domains if d in asked
+        ):
+            self._say_who_won(card)
+            return
+        for number, domain in enumerate(found.domains):
+            request = asked.get(domain)
+            if request is None:
+                request = Request(
+                    f"r{self.seq}s{number}", card.card_id, card.session_id, card.channel_id, domain
+                )
+                self.data = self.data.with_request(request)
+                now = self.data.cards[card.card_id]
+                self.data = self.data.with_card(evolve(now, requests=(*now.requests, request.request_id)))
+            if request.state in {"pending", "failed"}:
+                self._approve(request, "")
+
+    # --- by a command -----------------------------------------------------------------------------------------------
+
+    def _by_command(self) -> None:
+        event = self.decision
+        if code := self._may_not("", approvers_only=True):
+            self._refuse(code)
+            return
+        for verdict in event.names:
+            if verdict.refused:
+                self.say(
+                    event.channel_id,
+                    "domain_refused",
+                    event.root_id,
+                    domain=verdict.domain,
+                    code=verdict.refused,
+                    hint=verdict.hint,
+                    by="person",
+                )
+        sets = [one for one in self.data.policy.sets if one.name in event.sets]
+        good = [verdict.domain for verdict in event.names if not verdict.refused]
+        domains = dict.fromkeys((*good, *(domain for one in sets for domain in one.domains)))
+        match event.action:
+            case "revoke":
+                for domain in domains:
+                    self._revoke(domain)
+            case "deny":
+                for domain in domains:
+                    self._deny_named(domain)
+            case _:
+                self._approve_named(list(domains))
+
+    def _approve_named(self, domains: Sequence[str]) -> None:
+        event = self.decision
+        if event.scope == "session" and not event.session_id:
+            self.say(event.channel_id, "which_session_scope", event.root_id)
+            return
+        unasked: list[str] = []
+        for domain in domains:
+            asked = self._within_reach(domain, ("pending", "failed")) or self._to_reopen(domain)
+            allowed = [request for request in asked if not self._may_not(self._starter(request))]
+            if asked and not allowed:
+                self._refuse("own")
+            elif asked:
+                self._approve(allowed[0], event.scope)
+            elif not event.scope and any(not g.scope for g in self.data.live(domain)):
+                self.say(event.channel_id, "already_open", event.root_id, domain=domain)
+            elif not self.data.policy.approve_own:
+                self._refuse("own_unasked")
+            else:
+                unasked.append(domain)
+        if unasked:
+            self._ask_and_approve(unasked)
+
+    def _within_reach(self, domain: str, states: Sequence[str]) -> list[Request]:
+        """The channel's requests for a domain (the approvals' channel has all), those of the session meant first."""
+        event = self.decision
+        everywhere = event.channel_id == self.data.policy.approval_channel
+        asked = [
+            request
+            for request in self.data.asked(domain)
+            if request.state in states and (everywhere or request.channel_id == event.channel_id)
+        ]
+        own = [request for request in asked if event.session_id and request.session_id == event.session_id]
+        return own or asked
+
+    def _to_reopen(self, domain: str) -> list[Request]:
+        """What was denied or is over, when its session still runs: a person says otherwise now."""
+        over = {*self.data.over, ""}
+        asked = self._within_reach(domain, ("denied", "expired", "closed"))
+        return [request for request in asked if request.session_id not in over][-1:]
+
+    def _starter(self, request: Request) -> str:
+        card = self.data.cards.get(request.card_id)
+        return card.user_id if card is not None else ""
+
+    def _ask_and_approve(self, domains: Sequence[str]) -> None:
+        """Nobody asked: request and decision are one person's, and both are on record."""
+        event = self.decision
+        card = Card(
+            card_id=f"c{self.seq}",
+            session_id=event.session_id,
+            channel_id=event.channel_id,
+            root_id=event.root_id,
+            title="",
+            user_id=event.user_id,
+            user_name=event.user_name,
+            doing="",
+            requests=tuple(f"r{self.seq}u{number}" for number in range(len(domains))),
+        )
+        shown = {verdict.domain: verdict for verdict in event.names}
+        for request_id, domain in zip(card.requests, domains, strict=True):
+            verdict = shown.get(domain)
+            request = Request(
+                request_id,
+                card.card_id,
+                event.session_id,
+                event.channel_id,
+                domain,
+                warning=verdict.warning if verdict else "",
+                shown=verdict.shown if verdict else "",
+            )
+            self.data = self.data.with_request(request)
+        self.add_card(card)
+        for request_id in card.requests:
+            self._approve(self.data.requests[request_id], event.scope)
+
+    def _deny_named(self, domain: str) -> None:
+        event = self.decision
+        asked = self._within_reach(domain, ("pending", "failed"))
+        allowed = [request for request in asked if not self._may_not(self._starter(request))]
+        for request in allowed:
+            self._deny(request)
+        if asked and not allowed:
+            self._refuse("own")
+        if asked or self._add_reason(domain):
+            return
+        self.say(event.channel_id, "nothing_to_deny", event.root_id, domain=domain)
+
+    def _add_reason(self, domain: str) -> bool:
+        """A denial may be given its reason for some minutes more; the agent hears it."""
+        event = self.decision
+        late = [
+            request
+            for request in self._within_reach(domain, ("denied",))
+            if not request.detail and self.at_ms - request.decided_ms <= REASON_WITHIN_MS
+        ]
+        if not late or not event.reason:
+            return False
+        for request in late:
+            self.data = self.data.with_request(evolve(request, detail=event.reason))
+            if request.session_id:
+                denied = NetworkDenied(request.request_id, domain, event.user_name, event.reason)
+                self.notify(streams.session(request.session_id), denied)
+        return True
+
+    def _revoke(self, domain: str) -> None:
+        event, grants, entry = self.decision, self.data.live(domain), self.data.entries.get(domain)
+        for grant in grants:
+            self.end_grant(grant, "revoked")
+        # What was withdrawn is not wanted back.
+        left = {name: grant for name, grant in self.data.grants.items() if grant.domain != domain}
+        self.data = evolve(self.data, grants=left, blocked="")
+        foreign = domain in (self.data.foreign or ()) and not (entry is not None and entry.ours)
+        if foreign:
+            self.say(
+                event.channel_id,
+                "revoked_but_foreign",
+                event.root_id,
+                domain=domain,
+                granted="yes" if grants else "",
+            )
+        elif not grants:
+            self.say(event.channel_id, "not_granted", event.root_id, domain=domain)
+        elif entry is None and not self._is_being_written(domain):
+            self.say(
+                event.channel_id,
+                "revoked",
+                event.root_id,
+                domain=domain,
+                user=event.user_name,
+                resolved="seen",
+            )
+        else:
+            waits = Revocation(domain, event.channel_id, event.root_id, event.user_name)
+            self.data = evolve(self.data, revocations=(*self.data.revocations, waits))
+
+    def _is_being_written(self, domain: str) -> bool:
+        return self.data.writing is not None and domain in self.data.writing.add
+
+    # --- one request ------------------------------------------------------------------------------------------------
+
+    def _approve(self, request: Request, scope: str) -> None:
+        """A grant is made, for every card that waits for the domain where it is for all; a retry makes none."""
+        grant = self.data.grants.get(request.grant_id)
+        if request.state == "failed" and grant is not None and grant.live:
+            self.fire(request, "retry")
+            self.try_again(request.domain)
+            return
+        grant = self.make_grant(request, scope)
+        self.fire(request, "approve", grant=grant, decision=self.decision)
+        if not grant.session_id:
+            for other in self.data.asked(request.domain):
+                if other.state == "pending":
+                    self.fire(other, "approve", grant=grant, decision=self.decision)
+        if self.data.is_open(request.domain):
+            self.open_all(request.domain)
+
+    def _deny(self, request: Request) -> None:
+        grant = self.data.grants.get(request.grant_id)
+        self.fire(request, "deny", decision=self.decision, reason=self.decision.reason)
+        if grant is not None and grant.live:
+            self.end_grant(grant, "revoked")
+
+    # --- who may ----------------------------------------------------------------------------------------------------
+
+    def _may_not(self, starter_id: str, *, approvers_only: bool = False) -> str:
+        event = self.decision
+        code = may_not_decide(
+            self.data.policy, user_id=event.user_id, user_name=event.user_name, starter_id=starter_id
+        )
+        return "" if approvers_only and code == "own" else code
+
+    def _refuse(self, code: str) -> None:
+        self._answer_privately("may_not_decide", self.decision.via != "button", code=code)
+
+    def _answer_privately(self, message: str, is_owed: bool, **facts: str) -> None:
+        """Where the callback's own answer can't hold it any more, or there was none."""
+        if is_owed or self.decision.privately:
+            who = " ".join(self.data.policy.approvers)
+            self.say_privately(message, who=who, **facts)
+
+    # --- what people ask about --------------------------------------------------------------------------------------
+
+    def list_requested(self) -> None:
+        """What is open, or what waits."""
+        event = cast("NetworkListRequested", self.event)
+        if event.what == "net":
+            self._list_open(event)
+        else:
+            self._list_pending(event)
+
+    def _list_open(self, event: NetworkListRequested) -> None:
+        everywhere = event.channel_id == self.data.policy.approval_channel
+        lines: list[str] = []
+        for grant in sorted(self.data.grants.values(), key=lambda g: (g.domain, g.at_ms)):
+            name = grant.user_name if everywhere or grant.channel_id == event.channel_id else ""
+            session = streams.short(grant.session_id)
+            lines.append(
+                f"{grant.domain}\t{grant.state}\t{grant.scope}\t{grant.until_ms}\t{name}\t{session}\t{grant.reason}"
+            )
+        foreign = self.data.foreign or ()
+        self.say(
+            event.channel_id,
+            "net",
+            event.root_id,
+            grants="\n".join(lines[:MAX_LISTED]),
+            foreign="\n".join(foreign[:MAX_LISTED]),
+            alias=self.data.alias,
+            trouble=self.data.trouble or self.data.blocked,
+            more=str(max(0, len(lines) - MAX_LISTED) + max(0, len(foreign) - MAX_LISTED)),
+        )
+
+    def _list_pending(self, event: NetworkListRequested) -> None:
+        everywhere = event.channel_id == self.data.policy.approval_channel
+        lines: list[str] = []
+        for card in self.data.cards.values():
+            waiting = [r.domain for r in self.data.of_card(card.card_id) if r.state == "pending"]
+            if not waiting or not (everywhere or card.channel_id == event.channel_id):
+                continue
+            post = card.copy_post if everywhere and card.copy_post else card.post_id
+            lines.append(
+                f"{post}\t{' '.join(waiting)}\t{card.title}\t{streams.short(card.session_id)}\t{card.expires_ms}"
+            )
+        more = str(max(0, len(lines) - MAX_LISTED))
+        self.say(event.channel_id, "pending", event.root_id, cards="\n".join(lines[:MAX_LISTED]), more=more)
+
+    def is_a_command(self) -> bool:
+        """Who presses or reacts is answered elsewhere."""
+        return self.decision.via == "command"
+
+    def say_closed(self) -> None:
+        """The stream is quarantined: nothing is decided, and whoever asked hears it."""
+        self.say(self.event.channel_id, "approvals_closed", self.event.root_id)
+
+
+def stands_here(card: Card, channel_id: str, post_id: str) -> bool:
+    """Whether a button or a reaction stands on the card, or on its copy."""
+    if channel_id == card.channel_id and post_id == (card.post_id or post_id):
+        return True
+    return (
+        bool(card.copy_channel) and channel_id == card.copy_channel and post_id == (card.copy_post or post_id)
+    )
+
+
+def wanted_state(action: str) -> str:
+    """The state that an action leads to in the end."""
+    return "denied" if action == "deny" else "approved"
