@@ -12,6 +12,7 @@ import itertools
 import re
 import ssl as ssl_module
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import aiohttp
@@ -21,11 +22,14 @@ from sm.mattermost.models import (
     Channel,
     MalformedError,
     Post,
+    Reaction,
     User,
     as_list,
     as_object,
+    is_username,
     parse_channel,
     parse_post,
+    parse_reaction,
     parse_user,
     read_id,
 )
@@ -38,7 +42,7 @@ MAX_FILE_NAME = 100
 
 _T = TypeVar("_T")
 
-__all__ = ["COMMAND_PROP", "MAX_FILE_BYTES", "Channel", "MattermostClient", "Post", "User"]
+__all__ = ["COMMAND_PROP", "MAX_FILE_BYTES", "Channel", "MattermostClient", "Post", "Reaction", "User"]
 
 
 class MattermostClient:
@@ -71,6 +75,35 @@ class MattermostClient:
         user = await self._read(parse_user, "users", checked_id(user_id, "user"))
         _same("user", user.id, user_id)
         return user
+
+    async def user_named(self, username: str) -> User | None:
+        """A user by name, an `@` before it or not, whatever its case; None when there is none, or can't be."""
+        name = username.removeprefix("@").lower()
+        if not is_username(name):
+            return None
+        try:
+            user = await self._read(parse_user, "users", "username", name)
+        except Refused as error:
+            if error.code == "not_found":
+                return None
+            raise
+        _same("user", user.username.lower(), name)
+        return user
+
+    async def direct_channel(self, user_id: str) -> str:
+        """The id of the channel of direct messages with this user, which is made when there is none yet.
+
+        The same id each time; also for a deactivated user, whom nothing written there reaches. Refused `bad_request`
+        when there is no such user.
+        """
+        pair = [await self._own_id(), checked_id(user_id, "user")]
+        path = ("channels", "direct")
+        channel = _parsed(
+            parse_channel, await self._transport.request("POST", *path, body=pair), "/".join(path)
+        )
+        if channel.type != "D" or sorted(channel.name.split("__")) != sorted(pair):
+            raise Unreachable("Mattermost answered with another channel than the direct one asked for.")
+        return channel.id
 
     async def channels(self) -> list[Channel]:
         """Every live channel that the bot is a member of, over all its teams, direct messages included."""
@@ -153,6 +186,16 @@ class MattermostClient:
         post = await self._read(parse_post, "posts", checked_id(post_id, "post"))
         _same("post", post.id, post_id)
         return post
+
+    async def reactions(self, post_id: str) -> list[Reaction]:
+        """The reactions on a post, also on a deleted one, the oldest first.
+
+        Who reacted need not be a member of the channel (any more). Refused `forbidden` when there is no such post, or
+        the bot may not read it.
+        """
+        path = ("posts", checked_id(post_id, "post"), "reactions")
+        found = await self._read(lambda body: _reactions(body, post_id), *path)
+        return sorted(found, key=lambda reaction: reaction.create_at_ms)
 
     async def latest_post_id(self, channel_id: str) -> str | None:
         """The newest live post of a channel."""
@@ -256,6 +299,17 @@ def _listing(body: Any) -> list[Post]:
     posts = as_object(listing.get("posts") or {})
     order = [post_id for post_id in as_list(listing.get("order") or []) if isinstance(post_id, str)]
     return [parse_post(posts.get(post_id)) for post_id in reversed(order)]
+
+
+def _reactions(body: Any, post_id: str) -> list[Reaction]:
+    """The list of a post's reactions; newer servers answer `null` for none. One that can't be read is left out."""
+    found: list[Reaction] = []
+    for item in as_list(body if body is not None else []):
+        with suppress(MalformedError):
+            of_post, reaction = parse_reaction(item)
+            if of_post == post_id and not as_object(item).get("delete_at"):
+                found.append(reaction)
+    return found
 
 
 def _file_name(name: str) -> str:

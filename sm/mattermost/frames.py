@@ -15,7 +15,16 @@ from typing import Any
 import structlog
 from attrs import frozen
 
-from sm.mattermost.models import MalformedError, Post, as_object, is_id, parse_json, parse_post
+from sm.mattermost.models import (
+    MalformedError,
+    Post,
+    as_object,
+    is_id,
+    parse_json,
+    parse_post,
+    parse_reaction,
+    read_id,
+)
 from sm.mattermost.transport import printable
 
 _log = structlog.get_logger(__name__)
@@ -34,6 +43,21 @@ class Posted:
 
     post: Post
     sender_name: str
+
+
+@frozen
+class Reacted:
+    """Somebody put an emoji on a post in a channel that the bot is in; said again when it is there already.
+
+    Whoever it is need not be a member of the channel: a system administrator can do it from outside. `create_at_ms`
+    is their client's word when it gave one. `emoji` is the name, without colons.
+    """
+
+    post_id: str
+    channel_id: str
+    user_id: str
+    emoji: str
+    create_at_ms: int
 
 
 @frozen
@@ -57,7 +81,7 @@ class Disconnected:
     reason: str
 
 
-SocketEvent = Connected | Posted | ChannelJoined | ChannelLeft | Disconnected
+SocketEvent = Connected | Posted | Reacted | ChannelJoined | ChannelLeft | Disconnected
 
 
 class LostError(Exception):
@@ -167,6 +191,8 @@ class Sequence:
             if not isinstance(post, str):
                 raise MalformedError("`post` is not a text")
             return [Posted(parse_post(parse_json(post)), sender if isinstance(sender, str) else "")]
+        if name == "reaction_added":
+            return [_reacted(data, broadcast)]
         make = _MEMBERSHIP.get(name)
         channel_id = data.get("channel_id") or broadcast.get("channel_id")
         about = data.get("user_id") or broadcast.get("user_id") or self._bot_id
@@ -175,6 +201,21 @@ class Sequence:
         if not isinstance(channel_id, str) or not is_id(channel_id):
             raise MalformedError("no channel id")
         return [make(channel_id)]
+
+
+def _reacted(data: Mapping[str, Any], broadcast: Mapping[str, Any]) -> Reacted:
+    """The reaction is a JSON text in `data`; the channel is told in `broadcast`, by older servers there alone."""
+    text = data.get("reaction")
+    if not isinstance(text, str):
+        raise MalformedError("`reaction` is not a text")
+    post_id, reaction = parse_reaction(parse_json(text))
+    return Reacted(
+        post_id=post_id,
+        channel_id=read_id(broadcast, "channel_id"),
+        user_id=reaction.user_id,
+        emoji=reaction.emoji,
+        create_at_ms=reaction.create_at_ms,
+    )
 
 
 #: The channel is in `broadcast` or, where the event goes to one user alone (`user_removed` of oneself), in `data`.

@@ -15,6 +15,8 @@ from typing import Any, cast
 from attrs import field, frozen
 
 _ID = re.compile(r"[A-Za-z0-9]{26}")
+_EMOJI = re.compile(r"[A-Za-z0-9_+-]{1,64}")
+_USERNAME = re.compile(r"[a-z0-9._-]{1,64}")
 _UNPAIRED = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff\x00]")
 
 
@@ -62,9 +64,27 @@ class Channel:
     type: str
 
 
+@frozen
+class Reaction:
+    """One user's emoji on a post; `emoji` is its name without colons (`white_check_mark`).
+
+    `create_at_ms` is the reacting client's word when it gave one (the server's source, 5.37 to 11), and one that was
+    taken back and given again is listed with its first: good for an order, and for no proof of when.
+    """
+
+    user_id: str
+    emoji: str
+    create_at_ms: int
+
+
 def is_id(text: object) -> bool:
     """Whether this has the form of a Mattermost identifier."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def is_username(text: str) -> bool:
+    """Whether an account could be called so, and the name can stand in a path."""
+    return _USERNAME.fullmatch(text) is not None and text.strip(".") != ""
 
 
 def wellformed(text: str) -> str:
@@ -139,6 +159,17 @@ def parse_channel(value: Any) -> Channel:
         name=_text(body, "name"),
         display_name=_text(body, "display_name", default=""),
         type=_text(body, "type"),
+    )
+
+
+def parse_reaction(value: Any) -> tuple[str, Reaction]:
+    """The post's id and the reaction, as REST lists it and as it lies (as a JSON string) in an event."""
+    body = as_object(value)
+    emoji = _text(body, "emoji_name")
+    if _EMOJI.fullmatch(emoji) is None:
+        raise MalformedError("`emoji_name` is not an emoji's name")
+    return read_id(body, "post_id"), Reaction(
+        user_id=read_id(body, "user_id"), emoji=emoji, create_at_ms=_integer(body, "create_at")
     )
 
 

@@ -24,6 +24,7 @@ from sm.mattermost.frames import (
     Disconnected,
     LostError,
     Posted,
+    Reacted,
     Sequence,
     SocketEvent,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Disconnected",
     "MattermostSocket",
     "Posted",
+    "Reacted",
     "SocketEvent",
 ]
 

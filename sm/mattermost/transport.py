@@ -11,7 +11,7 @@ import json
 import math
 import re
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -96,7 +96,7 @@ class Transport:
         method: str,
         *segments: str,
         query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | Upload | None = None,
+        body: Mapping[str, Any] | Sequence[str] | Upload | None = None,
     ) -> Any:
         """The JSON of a 2xx answer to `method /api/v4/<segments>`.
 
@@ -121,7 +121,7 @@ class Transport:
         method: str,
         segments: tuple[str, ...],
         query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | Upload | None,
+        body: Mapping[str, Any] | Sequence[str] | Upload | None,
         what: str,
     ) -> Answer:
         headers = dict(self._headers)
@@ -252,7 +252,7 @@ def describe(error: BaseException) -> str:
     return type(error).__name__
 
 
-def encode(body: Mapping[str, Any]) -> bytes:
+def encode(body: Mapping[str, Any] | Sequence[str]) -> bytes:
     """JSON that Mattermost's database can hold: valid UTF-8, and no NUL in any text (it would be a 500 each time)."""
     text = wellformed(json.dumps(body, ensure_ascii=False, allow_nan=False))
     return _NUL.sub(lambda found: found.group() if found.group() == r"\\" else "\ufffd", text).encode()

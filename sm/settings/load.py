@@ -8,7 +8,7 @@ import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import environ
@@ -38,7 +38,7 @@ def _reader(variable: Variable) -> Callable[[str], Any]:
 
     def convert(text: str) -> Any:
         if not text:
-            return Unfit("is missing") if variable.required else None
+            return Unfit("is missing") if variable.required else variable.unset
         try:
             return variable.read(text)
         except Unfit as unfit:
@@ -87,6 +87,17 @@ class Settings:
     git_base_url: str = _var("SM_GIT_BASE_URL")
     default_org: str | None = _var("SM_DEFAULT_ORG")
     permission_mode: str = _var("SM_PERMISSION_MODE")
+    resolver: str | None = _var("SM_RESOLVER")
+    domain_sets: dict[str, tuple[str, ...]] = _var("SM_DOMAIN_SETS")
+    approvers: tuple[str, ...] = _var("SM_APPROVERS")
+    approve_own: bool = _var("SM_APPROVE_OWN")
+    approval_strong: bool = _var("SM_APPROVAL_STRONG")
+    approval_remind_s: int = _var("SM_APPROVAL_REMIND")
+    approval_ttl_s: int = _var("SM_APPROVAL_TTL")
+    approval_max_pending: int = _var("SM_APPROVAL_MAX_PENDING")
+    approval_channel: str | None = _var("SM_APPROVAL_CHANNEL")
+    audit_channel: str | None = _var("SM_AUDIT_CHANNEL")
+    reconcile_interval_s: int = _var("SM_RECONCILE_INTERVAL")
     callback_url: str = _var("SM_CALLBACK_URL")
     callback_secret: str | None = _var("SM_CALLBACK_SECRET")
     listen_addr: HostPort = _var("SM_LISTEN_ADDR")
@@ -152,8 +163,8 @@ class Settings:
         return "\n".join([*lines, *(f"⚠️ {warning}" for warning in self.warnings())])
 
     def _shown(self, variable: Variable) -> str:
-        value: Any = getattr(self, variable.name.removeprefix("SM_").lower())
-        if value is None:
+        value: Any = getattr(self, variable.field)
+        if value is None or value == ():
             return "(not set)"
         if variable.secret:
             return f"•••• ({len(value)} characters)"
@@ -161,6 +172,10 @@ class Settings:
             return str(value).lower()
         if isinstance(value, bytes):
             return value.hex(":").upper()
+        if isinstance(value, tuple):
+            return ", ".join(cast("tuple[str, ...]", value))
+        if variable.unit:
+            return f"{value} {variable.unit}"
         if isinstance(value, dict):
             return json.dumps(value, ensure_ascii=False)
         return str(value).replace("\n", ", ")
@@ -176,7 +191,19 @@ class Settings:
             f"{name} is plain http to another machine: what is sent there, the key included, can be read on the way."
             for name, url in secrets_go_to.items()
             if url.startswith("http:") and not _is_loopback(urlsplit(url).hostname or "")
-        ]
+        ] + self._unwise_approvals()
+
+    def _unwise_approvals(self) -> list[str]:
+        found: list[str] = []
+        if not self.approve_own and len(self.approvers) == 1:
+            found.append(
+                "SM_APPROVERS names one user and SM_APPROVE_OWN is false: nobody can decide what that user's sessions ask for."
+            )
+        if self.approval_remind_s >= self.approval_ttl_s:
+            found.append(
+                "SM_APPROVAL_REMIND is not shorter than SM_APPROVAL_TTL: a card expires before it would remind."
+            )
+        return found
 
 
 def _is_loopback(host: str) -> bool:
@@ -196,7 +223,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     """
     present = {name: text.strip() for name, text in environment.items() if name in BY_NAME and text.strip()}
     settings = environ.to_config(Settings, {**present, _GIVEN: " ".join(present)})
-    values = {name: getattr(settings, name.removeprefix("SM_").lower()) for name in BY_NAME}
+    values = {name: getattr(settings, variable.field) for name, variable in BY_NAME.items()}
     unfit = {name: value for name, value in values.items() if isinstance(value, Unfit)}
     problems = [_problem(name, found) for name, found in unfit.items()]
     problems += _together({name: value for name, value in values.items() if name not in unfit}, present)

@@ -101,10 +101,10 @@ def projects(text: str) -> dict[str, str]:
     if len(text) > PROJECTS_CHARACTERS:
         raise Unfit(f"is longer than {PROJECTS_CHARACTERS} characters")
     try:
-        read: Any = json.loads(text, object_pairs_hook=_Pairs)
+        read: Any = json.loads(text, object_pairs_hook=Pairs)
     except (ValueError, RecursionError):
         raise Unfit("is not JSON") from None
-    if not isinstance(read, _Pairs):
+    if not isinstance(read, Pairs):
         raise Unfit("is not a JSON object")
     if len(read) > PROJECTS:
         raise Unfit(f"names more than {PROJECTS} projects")
@@ -122,12 +122,12 @@ def org(text: str) -> str:
     return text
 
 
-class _Pairs(list[tuple[str, Any]]):
+class Pairs(list[tuple[str, Any]]):
     """A JSON object as it was written: what a dict would make of it has lost a name that stands there twice."""
 
 
 def _project_name(name: str, *, taken: set[str]) -> None:
-    shown = _shown_name(name)
+    shown = shown_name(name)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise Unfit(
             f"names a project {shown}, which is not one word",
@@ -146,14 +146,15 @@ def _project_name(name: str, *, taken: set[str]) -> None:
 
 def _project_path(name: str, path: Any) -> str:
     if not isinstance(path, str):
-        raise Unfit(f"has no path as a text for the project {_shown_name(name)}")
+        raise Unfit(f"has no path as a text for the project {shown_name(name)}")
     try:
         return remote_path(path)
     except Unfit as unfit:
-        raise Unfit(f"has a path for the project {_shown_name(name)} that {unfit.what}") from None
+        raise Unfit(f"has a path for the project {shown_name(name)} that {unfit.what}") from None
 
 
-def _shown_name(name: str) -> str:
+def shown_name(name: str) -> str:
+    """A name that is no secret, cut, to stand in a message."""
     short = name if len(name) <= 40 else f"{name[:39]}…"
     return f'"{short}"' if short.isprintable() else ascii(short)
 

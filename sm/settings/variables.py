@@ -7,14 +7,15 @@ from typing import Any
 
 from attrs import frozen
 
-from sm.settings import syntax
+from sm.settings import approvals, syntax
 
 
 @frozen
 class Variable:
     """One SM_* variable. `default` is text as it would be set, None when there is none.
 
-    `read` makes the value or raises `Unfit`; `mend` goes on after a colon and says what to set.
+    `read` makes the value or raises `Unfit`; `mend` goes on after a colon and says what to set. `unset` is the value
+    of an optional one without a default. `unit` ends the field's name.
     """
 
     name: str
@@ -24,6 +25,13 @@ class Variable:
     description: str
     mend: str
     read: Callable[[str], Any]
+    unset: Any = None
+    unit: str = ""
+
+    @property
+    def field(self) -> str:
+        """What it is called in the settings."""
+        return self.name.removeprefix("SM_").lower() + (f"_{self.unit}" if self.unit else "")
 
 
 def _required(
@@ -42,9 +50,32 @@ def _optional(
     read: Callable[[str], Any],
     *,
     secret: bool = False,
+    unit: str = "",
 ) -> Variable:
     return Variable(
-        name, required=False, default=default, secret=secret, description=description, mend=mend, read=read
+        name,
+        required=False,
+        default=default,
+        secret=secret,
+        description=description,
+        mend=mend,
+        read=read,
+        unit=unit,
+    )
+
+
+def _unset_is_empty(
+    name: str, description: str, mend: str, read: Callable[[str], tuple[str, ...]]
+) -> Variable:
+    return Variable(
+        name,
+        required=False,
+        default=None,
+        secret=False,
+        description=description,
+        mend=mend,
+        read=read,
+        unset=(),
     )
 
 
@@ -237,6 +268,86 @@ VARIABLES: tuple[Variable, ...] = (
             "bypassPermissions",
             later=dict.fromkeys(("default", "acceptEdits", "plan", "dontAsk"), "permission cards"),
         ),
+    ),
+    _optional(
+        "SM_RESOLVER",
+        None,
+        "DNS server that names are resolved with before they are opened (`host`, `host:port`, `[v6]:port`): "
+        "best the one that OPNsense uses; without it the system's",
+        "set it to the address of a DNS server, such as 192.168.12.1 or [fd00::1]:53, or unset it",
+        approvals.resolver,
+    ),
+    _optional(
+        "SM_DOMAIN_SETS",
+        "{}",
+        "JSON map of a name to domains that belong together, beside the shipped sets; an empty list takes one away",
+        'set it to a JSON object such as {"python":["pypi.org","files.pythonhosted.org"]}, or unset it',
+        approvals.domain_sets,
+    ),
+    _unset_is_empty(
+        "SM_APPROVERS",
+        "User names or ids of those who may decide; without it every person in the channel",
+        "set it to user names or ids with commas or spaces between them, such as alice, bob, or unset it",
+        approvals.approvers,
+    ),
+    _optional(
+        "SM_APPROVE_OWN",
+        "true",
+        "Whether who started a session may decide its requests, and approve what nobody asked for",
+        "set it to true or false",
+        syntax.switch,
+    ),
+    _optional(
+        "SM_APPROVAL_STRONG",
+        "false",
+        "Whether a button only asks for the reaction or the command that decides",
+        "set it to true or false",
+        syntax.switch,
+    ),
+    _optional(
+        "SM_APPROVAL_REMIND",
+        "1h",
+        "After how long an unanswered card reminds, once; `0` is never",
+        "set it to a duration of at most 30d, such as 90s, 5m or 1h, or to 0 for never",
+        approvals.lasting("30d", never=True),
+        unit="s",
+    ),
+    _optional(
+        "SM_APPROVAL_TTL",
+        "24h",
+        "After how long an unanswered card expires, as a denial that nothing remembers",
+        "set it to a duration of at most 30d, such as 5m, 24h or 1d",
+        approvals.lasting("30d"),
+        unit="s",
+    ),
+    _optional(
+        "SM_APPROVAL_MAX_PENDING",
+        "20",
+        "How many open cards one session can have",
+        "set it to a whole number from 1 to 100",
+        approvals.number(1, 100),
+    ),
+    _optional(
+        "SM_APPROVAL_CHANNEL",
+        None,
+        "Id of a channel that gets a copy of each card, equal in force: its members may read and decide all requests",
+        "set it to the channel's id, which View Info in the channel's menu shows, or unset it",
+        approvals.channel_id,
+    ),
+    _optional(
+        "SM_AUDIT_CHANNEL",
+        None,
+        "Id of a channel that is told what differs at the firewall; without it that is said where the grant was decided",
+        "set it to the channel's id, which View Info in the channel's menu shows, or unset it",
+        approvals.channel_id,
+    ),
+    _optional(
+        "SM_RECONCILE_INTERVAL",
+        "5m",
+        "How often the firewall's alias is compared with what was granted",
+        "set it to a duration of at most 24h, such as 90s, 5m or 1h",
+        approvals.lasting("24h"),
+        unit="s",
     ),
     _optional(
         "SM_CALLBACK_URL",

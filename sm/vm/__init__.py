@@ -16,6 +16,7 @@ from sm.vm.model import (
     StartSpec,
     VmSettings,
 )
+from sm.vm.network import Reach
 
 __all__ = [
     "Appended",
@@ -26,6 +27,7 @@ __all__ = [
     "Line",
     "OutputBroken",
     "Prepared",
+    "Reach",
     "StartSpec",
     "Started",
     "Vm",

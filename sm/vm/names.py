@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sm.core.domains import refusal
 from sm.core.grammar.names import is_branch, is_worktree
 from sm.core.outcome import Refused
 
@@ -14,6 +15,7 @@ _REPO: Final = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
 _UUID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
 _PATH: Final = re.compile(r"/[^\x00-\x1f\x7f:]{0,1000}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_HOST: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
 _BRANCH: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]{1,255}")
 
 
@@ -89,6 +91,13 @@ def worktree(text: str) -> str:
     """A worktree's name: the end of a folder's name, by the chat's own rule. Raises Refused."""
     if not is_worktree(text):
         raise Refused("bad_name", f"{text[:200]!r} is no name of a worktree.")
+    return text
+
+
+def domain(text: str) -> str:
+    """A host's name in lower-case A-labels, by the rule of the requests (`sm.core.domains`). Raises Refused."""
+    if not _HOST.fullmatch(text) or refusal(text):
+        raise Refused("bad_name", f"{text[:200]!r} is no name of a host.")
     return text
 
 

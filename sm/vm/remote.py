@@ -27,6 +27,7 @@ LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
     "start": ("network",),
     "doctor": ("network",),
     "rules": ("network",),
+    "reach": ("network",),
     "prepare": ("mirror", "work", "refresh"),
     "cancel": ("work",),
     "project": ("mirror",),

@@ -293,5 +293,5 @@ def test_what_goes_out_is_dns_mattermost_the_vm_and_the_firewall(
         "mattermost": ["TCP 8065"],
         "192.168.10.20/32": ["TCP 443"],
         f"{configured['SM_VM_HOST']}/32": ["TCP 22"],
-        "192.168.12.1/32": ["TCP 443"],
+        "192.168.12.1/32": ["TCP 443", "UDP 53", "TCP 53"],
     }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm.mattermost.frames import ChannelJoined, ChannelLeft, Connected, LostError, Posted, Sequence
+from sm.mattermost.frames import ChannelJoined, ChannelLeft, Connected, LostError, Posted, Reacted, Sequence
 
 from .kit import BOT, CHANNEL, JAMES, post_json
 
@@ -179,15 +179,73 @@ def test_a_malformed_post_is_skipped_and_counted(sequence: Sequence, data: dict[
     assert taken(sequence, *frames) == [Connected(resumed=False), "m2"]
 
 
+def reacted(seq: int, **changes: Any) -> str:
+    """`reaction_added` with the reaction as Mattermost 5.37 writes it."""
+    reaction = {"user_id": JAMES, "post_id": "p" * 26, "emoji_name": "white_check_mark", "create_at": 5}
+    reaction |= {"update_at": 5, "delete_at": 0, "remote_id": ""}
+    return event("reaction_added", seq, {"reaction": json.dumps(reaction | changes)}, channel_id=CHANNEL)
+
+
+def test_a_reaction_is_told_with_who_what_and_where(sequence: Sequence) -> None:
+    assert taken(sequence, hello(), reacted(1), posted(2, 2)) == [
+        Connected(resumed=False),
+        Reacted("p" * 26, CHANNEL, JAMES, "white_check_mark", 5),
+        "m2",
+    ]
+
+
+def test_a_missed_reaction_is_replayed_at_a_resume(resuming: Sequence) -> None:
+    assert taken(resuming, reacted(2))[1:] == [Reacted("p" * 26, CHANNEL, JAMES, "white_check_mark", 5)]
+
+
+def test_a_reaction_taken_back_is_nothing(sequence: Sequence) -> None:
+    frame = reacted(1).replace("reaction_added", "reaction_removed")
+    assert taken(sequence, hello(), frame) == [Connected(resumed=False)]
+
+
+def test_the_channel_of_a_reaction_is_that_of_the_broadcast(sequence: Sequence) -> None:
+    assert taken(sequence, hello(), reacted(1, channel_id="d" * 26))[1].channel_id == CHANNEL
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        event("reaction_added", 1, {}, channel_id=CHANNEL),
+        event("reaction_added", 1, {"reaction": {"emoji_name": "x"}}, channel_id=CHANNEL),
+        event("reaction_added", 1, {"reaction": "nonsense"}, channel_id=CHANNEL),
+        reacted(1, user_id="me"),
+        reacted(1, post_id=""),
+        reacted(1, emoji_name=None),
+        reacted(1, emoji_name="x\n@channel"),
+        reacted(1, emoji_name="x" * 65),
+        reacted(1, create_at=None),
+        reacted(1).replace(CHANNEL, ""),
+    ],
+)
+def test_a_malformed_reaction_is_skipped_and_counted(sequence: Sequence, frame: str) -> None:
+    assert taken(sequence, hello(), frame, posted(2, 2)) == [Connected(resumed=False), "m2"]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["event", "seq", "data", "broadcast", "seq_reply", "status", "error", "post", "channel_id"]
+                [
+                    "event",
+                    "seq",
+                    "data",
+                    "broadcast",
+                    "seq_reply",
+                    "status",
+                    "error",
+                    "post",
+                    "reaction",
+                    "channel_id",
+                ]
             ),
-            inner | st.sampled_from(["posted", "hello", "user_added", "OK"]),
+            inner | st.sampled_from(["posted", "reaction_added", "hello", "user_added", "OK"]),
             max_size=4,
         )
     ),

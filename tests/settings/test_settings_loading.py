@@ -40,6 +40,17 @@ SPECIFIED = {
     "SM_CA_FILE": None,
     "SM_OPNSENSE_FINGERPRINT": None,
     "SM_PERMISSION_MODE": "bypassPermissions",
+    "SM_RESOLVER": None,
+    "SM_DOMAIN_SETS": "{}",
+    "SM_APPROVERS": None,
+    "SM_APPROVE_OWN": "true",
+    "SM_APPROVAL_STRONG": "false",
+    "SM_APPROVAL_REMIND": "1h",
+    "SM_APPROVAL_TTL": "24h",
+    "SM_APPROVAL_MAX_PENDING": "20",
+    "SM_APPROVAL_CHANNEL": None,
+    "SM_AUDIT_CHANNEL": None,
+    "SM_RECONCILE_INTERVAL": "5m",
 }
 
 
@@ -49,7 +60,7 @@ def test_the_table_holds_every_specified_variable_with_its_default() -> None:
 
 def test_each_variable_is_a_field_of_the_settings() -> None:
     fields = {field.name for field in attrs.fields(Settings)} - {"given"}
-    assert fields == {variable.name.removeprefix("SM_").lower() for variable in VARIABLES}
+    assert fields == {variable.field for variable in VARIABLES}
 
 
 def test_the_six_required_variables_are_enough_with_a_key() -> None:

@@ -71,6 +71,9 @@ def probe():
                 print("tried", flush=True)
             case ["settle"]:
                 print("settled", flush=True)
+            case ["https", *_words]:
+                file = STATE / "https"
+                print("https", file.read_text() if file.exists() else "reached 0", flush=True)
             case [_kind, _address, _port, what, text]:
                 print("open" if what in reached else "shut", what, text, flush=True)
 

@@ -17,7 +17,15 @@ from attrs import frozen
 
 from sm.sandbox.faults import Faults
 from sm.sandbox.mattermost.posts import Posts
-from sm.sandbox.mattermost.rest import ApiError, answer, body_object, logged_in, no_permission, path_id
+from sm.sandbox.mattermost.rest import (
+    ApiError,
+    allowed_in,
+    answer,
+    body_object,
+    logged_in,
+    no_permission,
+    path_id,
+)
 from sm.sandbox.mattermost.rows import Post, User, new_id
 from sm.sandbox.mattermost.shapes import Json, as_object, find_action, go_json, normalized_props
 from sm.sandbox.mattermost.store import Store
@@ -66,7 +74,7 @@ class Actions:
     async def _press(self, request: web.Request) -> web.Response:
         user = logged_in(request, self.store)
         row = self.store.rows.get(path_id(request, "post_id"))
-        if row is None or not self.store.is_member(row.channel_id, user.id):
+        if row is None or not allowed_in(self.store, row.channel_id, user):
             raise no_permission()
         post = self.store.live_post(row.id)
         if post is None:

@@ -6,6 +6,7 @@ It behaves as Mattermost 5.37 was observed to, its unkind parts included, and wo
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ class MattermostPeer:
         self._people = People(self.store, self.hub, self._posts)
         self._actions = Actions(self.store, self.hub, self._posts, faults)
         self._uploads = Uploads(self.store)
-        self._reactions = Reactions(self.store, self.hub)
+        self._reactions = Reactions(self.store, self.hub, faults)
         self._administration = Administration(self.store, self.hub, self._posts)
         self._runner: web.AppRunner | None = None
         self._saver: asyncio.Task[None] | None = None
@@ -103,6 +104,10 @@ class MattermostPeer:
     def user_id(self, username: str) -> str:
         """A user's id."""
         return self._user(username).id
+
+    def react(self, username: str, post_id: str, emoji: str) -> None:
+        """Let somebody put an emoji on a post, member or not. Raises `KeyError` for what isn't there."""
+        self._reactions.add(self._user(username), self.store.rows[post_id], emoji)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises `OSError` when the port is taken."""
@@ -151,7 +156,8 @@ class MattermostPeer:
         """What can be done to this peer beside faults.
 
         `drop` {user?, forget?} cuts WebSockets, `mattermost/channel` {name, members?, type?, team?} makes a channel,
-        `mattermost/join` and `mattermost/leave` {channel, user} by id or name, `mattermost/archive` {channel,
+        `mattermost/user` {name, admin?, bot?, team?} makes an account, in no channel, `mattermost/react` {user, post,
+        emoji, back?} puts an emoji on a post or takes it back, `mattermost/join` and `mattermost/leave` {channel, user} by id or name, `mattermost/archive` {channel,
         archived?} archives one or takes that back, `mattermost/team` {name, members?} makes a team,
         `mattermost/deactivate` and `mattermost/activate` {user}, `mattermost/revoke` {user} ends the user's tokens,
         `mattermost/token` {user} makes a new one.
@@ -159,6 +165,8 @@ class MattermostPeer:
         return {
             "drop": self._drop,
             "mattermost/channel": self._make_channel,
+            "mattermost/user": self._make_user,
+            "mattermost/react": self._react,
             "mattermost/join": self._join,
             "mattermost/leave": self._leave,
             "mattermost/archive": self._archive,
@@ -183,7 +191,9 @@ class MattermostPeer:
             "message": post.message,
             "props": post.props,
             "files": [self.store.files[file_id].name for file_id in post.file_ids],
-            "reactions": sorted(r.emoji_name for r in self.store.reactions if r.post_id == post.id),
+            "reactions": sorted(
+                r.emoji_name for r in self.store.reactions if r.post_id == post.id and not r.delete_at
+            ),
             "create_at": post.create_at,
             "edit_at": post.edit_at,
             "delete_at": post.delete_at,
@@ -236,6 +246,25 @@ class MattermostPeer:
         if not names:
             raise ActionError("members is a list of user names, the first of whom makes what is made.")
         return [self._named_user(item) for item in names]
+
+    async def _make_user(self, body: dict[str, object]) -> object:
+        name = str(body.get("name") or "")
+        if not re.fullmatch(r"[a-z][a-z0-9._-]{0,63}", name) or self.store.user_named(name) is not None:
+            raise ActionError(f"The user {name!r} cannot be made: give a name that is not taken.")
+        team = self.store.team_named(str(body.get("team") or TEAM))
+        if team is None:
+            raise ActionError(f"No team {body.get('team')!r}.")
+        user = self.store.add_user(name, is_bot=bool(body.get("bot")), is_admin=bool(body.get("admin")))
+        self.store.teams[team.id] = attrs.evolve(team, members=(*team.members, user.id))
+        return {"id": user.id, "token": self.store.token_of(user.id)}
+
+    async def _react(self, body: dict[str, object]) -> object:
+        user, post = self._named_user(body.get("user")), self.store.rows.get(str(body.get("post")))
+        emoji = str(body.get("emoji") or "")
+        if post is None or not emoji:
+            raise ActionError("Give the id of a post, and the emoji's name.")
+        (self._reactions.remove if body.get("back") else self._reactions.add)(user, post, emoji)
+        return None
 
     async def _join(self, body: dict[str, object]) -> object:
         user = self._named_user(body.get("user"))

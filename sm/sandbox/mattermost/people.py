@@ -15,6 +15,8 @@ from sm.sandbox.mattermost.rest import (
     body_object,
     channel_in_path,
     invalid_body,
+    invalid_parameter,
+    is_id,
     logged_in,
     no_permission,
     ok,
@@ -75,7 +77,10 @@ class People:
 
     async def _user_by_name(self, request: web.Request) -> web.Response:
         asking = logged_in(request, self.store)
-        user = self.store.user_named(request.match_info["username"])
+        name = request.match_info["username"]
+        if not re.fullmatch(r"[a-z0-9._-]{1,64}", name):
+            raise invalid_parameter("username")
+        user = self.store.user_named(name)
         if user is None:
             raise ApiError(404, "app.user.get_by_username.app_error", "Unable to find an existing account.")
         return answer(user.to_json(own=user == asking))
@@ -170,8 +175,13 @@ class People:
     async def _direct_channel(self, request: web.Request) -> web.Response:
         asking = logged_in(request, self.store)
         ids = [str(item) for item in await body_list(request, "user_ids")]
-        if len(ids) != 2 or asking.id not in ids or any(user_id not in self.store.users for user_id in ids):
+        if len(ids) != 2 or not all(map(is_id, ids)):
             raise invalid_body("user_ids")
+        if asking.id not in ids:
+            raise no_permission()
+        if any(user_id not in self.store.users for user_id in ids):
+            text = "Invalid other user id."
+            raise ApiError(400, "api.channel.create_direct_channel.invalid_user.app_error", text)
         name = "__".join(sorted(ids))
         for channel in self.store.channels.values():
             if channel.name == name:

@@ -175,13 +175,20 @@ class Post:
 
 @frozen
 class Reaction:
-    """One emoji by one user on one post."""
+    """One emoji by one user on one post; `delete_at` other than 0: taken back."""
 
     user_id: str
     post_id: str
     emoji_name: str
     create_at: int
+    update_at: int = 0
+    delete_at: int = 0
+
+    def same_as(self, other: Reaction) -> bool:
+        """Whether both are one row of the table, whatever their times."""
+        mine, theirs = ((one.user_id, one.post_id, one.emoji_name) for one in (self, other))
+        return mine == theirs
 
     def to_json(self) -> Json:
         """As it stands in answers and, as a string, in events."""
-        return attrs.asdict(self)
+        return {**attrs.asdict(self), "remote_id": ""}

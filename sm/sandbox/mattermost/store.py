@@ -51,9 +51,9 @@ class Store:
 
     # --- people and channels -------------------------------------------------------------------------------
 
-    def add_user(self, username: str, *, is_bot: bool = False) -> User:
+    def add_user(self, username: str, *, is_bot: bool = False, is_admin: bool = False) -> User:
         """A new account with a token of its own."""
-        user = User(new_id(), username, is_bot, self.now_ms())
+        user = User(new_id(), username, is_bot, self.now_ms(), is_admin=is_admin)
         self.users[user.id] = user
         self.add_token(user.id)
         return user
@@ -224,7 +224,7 @@ class Store:
             "participants": None,
             "metadata": self._metadata(post, props),
         }
-        if any(reaction.post_id == post.id for reaction in self.reactions):
+        if any(reaction.post_id == post.id and not reaction.delete_at for reaction in self.reactions):
             shown["has_reactions"] = True
         return shown
 

@@ -136,7 +136,8 @@ load_rules() { # rootless: the bridge lives in a namespace of its own, and the r
 # Runs in a container: says its addresses, then tries each line "tcp|udp ADDRESS PORT WHAT" it is given, all at once.
 # A refused datagram was answered by the one who got it; our own rules answer "No route to host", or nothing in time.
 # (A refused connection tells nothing: the rules do that too, since a TCP client of the same machine hears no ICMP at first.)
-# `settle` waits until the IPv6 addresses may be used.
+# `settle` waits until the IPv6 addresses may be used; `https NAME SECONDS` asks until something answers on port 443 of it.
+# It ends at the end of its input, with all that it has at work, or when it heard nothing for as many seconds as it is told.
 prober=$(cat <<'END'
 export LC_ALL=C
 a= b= last=
@@ -168,9 +169,32 @@ try() {
     esac
   fi
 }
-while read -t 60 -r kind address port what; do
+https() {
+  local end=$((SECONDS + $2)) code left said proxy=${https_proxy:-${HTTPS_PROXY:-${all_proxy:-${ALL_PROXY:-}}}}
+  command -v curl >/dev/null || { echo "https nocurl"; return; }
+  while :; do
+    code=0 left=$((end - SECONDS - 2))
+    (( left > 0 )) || left=1
+    (( left < 8 )) || left=8
+    said=$(curl -q -g -4 -s --head --proto =https --connect-timeout 4 -m "$left" -o /dev/null \
+      -w '%{http_connect} %{time_namelookup}' "https://$1:443/" 2>/dev/null </dev/null) || code=$?
+    case $code:${proxy:+proxy}:$said in
+      28::*' 0.000000') code=6 ;; # nobody answered what its address is
+      0:* | *:proxy:2*) echo "https reached $code"; return ;;
+      *:proxy:*) ;;
+      35:* | 52:* | 56:* | 60:*) echo "https reached $code"; return ;; # no TLS with it, but it is there
+      6:* | 7:*) ;;
+      # curl 7.88, observed, does not tell a handshake that hangs from a host that does not answer
+      *) timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/443"' "$1" 2>/dev/null && { echo "https reached $code"; return; } ;;
+    esac
+    (( SECONDS + 1 < end )) || { echo "https unanswered $code"; return; }
+    sleep 1
+  done
+}
+while read -t "${1:-60}" -r kind address port what; do
   case $kind in
     go) wait; echo tried ;;
+    https) https "$address" "$port" & ;;
     settle) for _ in 1 2 3 4 5 6 7 8; do grep -qE ' [4c]0 +[^ ]+$' /proc/net/if_inet6 || break; sleep .5; done; echo settled ;;
     *) try "$kind" "$address" "$port" "$what" & ;;
   esac
@@ -178,7 +202,13 @@ done
 END
 )
 
-# Two short containers as the agent's, a prober and its sibling; they end when we let go of them, or after a minute.
+# Short containers as the agent's, a prober and its sibling; they end when we let go of them, or after `patience` seconds.
+# Rootless podman takes its namespace down with the last container whose network is up, even if that of another is about to
+# be: whoever ends such a container by itself takes `coming` for himself first.
+boxes=2 patience=60
+coming() { # flock's options: on descriptor 5, until that is closed
+  if rootless && [ -d "${XDG_RUNTIME_DIR:-}" ] && { exec 5>>"$XDG_RUNTIME_DIR/sm-probes.lock"; } 2>/dev/null; then flock "$@" 5; fi
+}
 probe_begin() { # LABEL [OPTION…]
   local label=$1 n
   shift
@@ -186,16 +216,18 @@ probe_begin() { # LABEL [OPTION…]
   probes=$(mktemp -d "${XDG_RUNTIME_DIR:-/tmp}/sm-probe.XXXXXX" 2>/dev/null || mktemp -d) || away "No temporary folder can be made on the VM."
   trap probe_end EXIT
   as_user
-  for n in 1 2; do
+  coming -s -w 30
+  for (( n = 1; n <= boxes; n++ )); do
     mkfifo "$probes/$n.in"
-    rt 90 run -i --rm --sig-proxy=false --init --cidfile "$probes/$n.cid" --label "sm.probe=$label" --log-driver none --network "$network" \
+    rt "$(( patience + 30 ))" run -i --rm --sig-proxy=false --init --cidfile "$probes/$n.cid" --label "sm.probe=$label" --log-driver none --network "$network" \
       "${user[@]}" --cap-drop=all --security-opt=no-new-privileges --pull=never --memory 256m --pids-limit 128 --read-only \
-      "$@" -w / "$image" bash -c "$prober" <"$probes/$n.in" >"$probes/$n.out" 2>"$probes/$n.err" 6>&- 7>&- &
+      "$@" -w / "$image" bash -c "$prober" sm "$patience" <"$probes/$n.in" >"$probes/$n.out" 2>"$probes/$n.err" 5>&- 6>&- 7>&- &
     clients[n]=$!
   done
-  exec 6<>"$probes/1.in" 7<>"$probes/2.in"
-  probe_waits here 1
-  probe_waits here 2
+  exec 6<>"$probes/1.in"
+  (( boxes < 2 )) || exec 7<>"$probes/2.in"
+  for (( n = 1; n <= boxes; n++ )); do probe_waits here "$n"; done
+  exec 5>&-
 }
 probe_waits() { # WORD NUMBER: until that container has said it
   local _
@@ -236,7 +268,18 @@ try_vm_and_siblings() {
     probe_try udp "$one" 9 vm "the VM itself ($one)"
     probe_try tcp "$one" "$port" vm "the VM itself ($one), port $port"
   done
-  for one in $(siblings); do probe_try udp "$one" 9 sibling "another container ($one)"; done
+  (( boxes < 2 )) || for one in $(siblings); do probe_try udp "$one" 9 sibling "another container ($one)"; done
+}
+closed_or_refuse() { # tries the VM itself and siblings
+  local found word what
+  try_vm_and_siblings
+  found=$(probe_said)
+  while read -r word _ what; do
+    case $word in
+      open) refuse network_open "From a container on the network $network, $what can be reached: $(mend)" ;;
+      odd) refuse network_unchecked "From a container on the network $network, it can't be told whether this is closed: $what" ;;
+    esac
+  done <<<"$found"
 }
 
 # The sandbox where no namespace can be had closes nothing and says so; it is on this very machine. Nobody else skips the check.
@@ -255,20 +298,12 @@ mend() { # the command that closes what was found open
   fi
 }
 guard_network() { # LABEL: refuses when the network is not closed. Under rootless podman the containers stay until `guarded`, and the rules with them.
-  local found
   unguarded_sandbox && return
   network_facts
   rootless && { nft_tool >/dev/null || refuse nft_missing "$(without_nft)"; }
   probe_begin "$1" "${no_ipv6[@]}"
   rootless && load_rules
-  try_vm_and_siblings
-  found=$(probe_said)
-  while read -r word _ what; do
-    case $word in
-      open) refuse network_open "From a container on the network $network, $what can be reached: $(mend)" ;;
-      odd) refuse network_unchecked "From a container on the network $network, it can't be told whether this is closed: $what" ;;
-    esac
-  done <<<"$found"
+  closed_or_refuse
   [ -z "$(probe_addresses 1 at6)" ] || refuse network_open "A container on the network $network has IPv6 although it was started without: $(probe_addresses 1 at6 | tr '\n' ' ')"
   rootless || probe_end
 }
