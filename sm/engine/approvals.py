@@ -1,28 +1,34 @@
-"""Presses: from a button of ours to a decision in the journal, and the answer to whoever pressed.
+"""Decisions: from a button or a reaction to an event in the journal, and the answer to whoever pressed.
 
 The press proves the card (its MAC was checked by the listener). Who pressed is the caller's word only, so the user
-and the membership are looked up over REST.
+and the membership are looked up over REST; so are those of a reaction, which comes over the WebSocket. Whether they may
+decide is the fold's matter, and on record; here it is only put into words.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+
+import structlog
+
 from sm.core import streams
-from sm.core.alias import AliasData, Request
-from sm.core.events import CardPressed, PushDecided
+from sm.core.alias import AliasData, Card, Request, may_not_decide, stands_here
+from sm.core.events import Action, NetworkDecided, PushDecided
+from sm.core.fold import StreamState
 from sm.core.memory import Push, SessionData
 from sm.core.outcome import Refused, Unreachable
 from sm.core.tables import SESSION_ENDED
+from sm.engine import wording
+from sm.engine.clock import Clock
+from sm.engine.identity import Identity
 from sm.engine.writer import Submission, Writer
-from sm.mattermost.client import MattermostClient, User
+from sm.mattermost.client import MattermostClient, Reaction, User
+from sm.mattermost.socket import Reacted
 from sm.web.press import Press
 from sm.web.server import PressAnswer
 
-ALREADY = {
-    "applying": "@{user} already chose Approve; the firewall is being changed.",
-    "approved": "Already approved by @{user}.",
-    "denied": "Already denied by @{user}.",
-    "failed": "That did not work. Press Retry on the card to try again.",
-}
+log = structlog.get_logger(__name__)
+
 PUSH_ALREADY = {
     "pushing": "@{user} already allowed it; the push is under way.",
     "done": "Already pushed, allowed by @{user}.",
@@ -31,62 +37,210 @@ PUSH_ALREADY = {
 }
 CANNOT_ASK = "I can't ask Mattermost who you are right now. Press again in a moment."
 CLOSED = "Approvals are closed until an operator has looked at the journal. Nothing was changed."
+UNKNOWN = "I don't know this card any more. Nothing was changed."
+NOT_MINE = "This is not the card that I posted. Nothing was changed."
+NOT_A_MEMBER = "Only people who are members of this channel can decide."
+
+ACTIONS: dict[str, Action] = {
+    "approve": "approve",
+    "session": "session",
+    "hour": "hour",
+    "set": "set",
+    "deny": "deny",
+    "retry": "retry",
+}
+EMOJI: dict[str, Action] = {"white_check_mark": "approve", "x": "deny"}  # ✅ and ❌
+CALLBACK_MS = 4_000  # how long an answer surely finds its way into the callback's, which has 5 s
 
 
 class Approvals:
-    """Takes presses."""
+    """Takes presses and reactions."""
 
-    def __init__(self, writer: Writer, client: MattermostClient, *, alias: str) -> None:
+    def __init__(
+        self, writer: Writer, client: MattermostClient, *, alias: str, identity: Identity, clock: Clock
+    ) -> None:
         self._writer = writer
         self._client = client
         self._stream = streams.alias(alias)
+        self._identity = identity
+        self._clock = clock
+        self.refused: Counter[str] = Counter()  # reactions that were turned away, by reason
+
+    @property
+    def _data(self) -> AliasData:
+        return self._writer.state(self._stream).data
+
+    # --- buttons ------------------------------------------------------------------------------------------------------
 
     async def press(self, press: Press) -> PressAnswer:
         """Commit a press of a member, then answer. The card itself shows what came of it."""
+        began_ms = self._clock.now_ms()
         is_push = press.card_id.startswith("p")
-        refusal = self._push_refusal(press) if is_push else self._refusal(press)
-        if refusal:
-            return PressAnswer(refusal, refused=True)
+        answer = self._push_refusal(press) if is_push else self._refusal(press)
+        if answer is not None:
+            return answer
         try:
-            user = await self._client.user(press.user_id)
-            member = await self._client.is_member(press.channel_id, press.user_id)
+            if not is_push and not await self._is_mine(press):
+                return PressAnswer(NOT_MINE, refused="another_post")
+            user = await self._member(press.channel_id, press.user_id)
         except Unreachable:
             return PressAnswer(CANNOT_ASK)
         except Refused as refusal:
             if refusal.code == "unauthorized":  # our own token, not the presser
                 return PressAnswer(CANNOT_ASK)
-            member, user = False, None
-        if user is None or not member or user.is_bot or user.deleted:
-            return PressAnswer("Only people who are members of this channel can decide.", refused=True)
+            user = None
+        if user is None:
+            return PressAnswer(NOT_A_MEMBER, refused="not_a_member")
         if is_push:
             return await self._decide_push(press, user)
-        event = CardPressed(
-            card_id=press.card_id,
-            request_id=press.request_id,
-            action=press.action,
-            channel_id=press.channel_id,
-            post_id=press.post_id,
-            user_id=user.id,
-            user_name=user.username,
-        )
-        key = f"press:{press.post_id}:{press.trigger_id}"
-        outcome = await self._writer.submit(Submission(self._stream, lambda _: event, key))
-        if outcome.state.name == "quarantined":
-            return PressAnswer(CLOSED, refused=True)
-        data: AliasData = outcome.state.data
-        return self._answer(event, data.requests.get(press.request_id))
+        late = self._clock.now_ms() - began_ms > CALLBACK_MS
+        return await self._decide(press, ACTIONS[press.action], user, privately=late)
 
-    def _refusal(self, press: Press) -> str:
+    def _refusal(self, press: Press) -> PressAnswer | None:
         state = self._writer.state(self._stream)
         if state.name == "quarantined":
-            return CLOSED
-        data: AliasData = state.data
-        request = data.requests.get(press.request_id)
-        if request is None or request.card_id != press.card_id or request.channel_id != press.channel_id:
-            return "I don't know this card any more. Nothing was changed."
-        if request.post_id and request.post_id != press.post_id:
-            return "This is not the card that I posted. Nothing was changed."
-        return ""
+            return PressAnswer(CLOSED, refused="closed")
+        card = self._data.cards.get(press.card_id)
+        if card is None or press.action not in ACTIONS or not self._asks_for(card, press):
+            return PressAnswer(UNKNOWN, refused="unknown_card")
+        if not stands_here(card, press.channel_id, press.post_id):
+            return PressAnswer(NOT_MINE, refused="another_post")
+        return None
+
+    def _asks_for(self, card: Card, press: Press) -> bool:
+        if press.action == "set":
+            return press.request_id.startswith("set:")
+        return press.request_id in card.requests
+
+    async def _is_mine(self, press: Press) -> bool:
+        """Before the card's own post is confirmed, any post could claim to be it: then it is looked at."""
+        card = self._data.cards.get(press.card_id)
+        if card is None or press.post_id in {card.post_id, card.copy_post}:
+            return card is not None
+        post = await self._client.get_post(press.post_id)
+        bot = await self._identity.get()
+        return post.user_id == bot.id and post.props.get("sm_card") == press.card_id
+
+    async def _member(self, channel_id: str, user_id: str) -> User | None:
+        """The user, if they may decide as far as Mattermost knows: a person, active, a member of the channel."""
+        user = await self._client.user(user_id)
+        member = await self._client.is_member(channel_id, user_id)
+        return user if member and not user.is_bot and not user.deleted else None
+
+    async def _decide(self, press: Press, action: Action, user: User, *, privately: bool) -> PressAnswer:
+        event = NetworkDecided(
+            action=action,
+            channel_id=press.channel_id,
+            user_id=user.id,
+            user_name=user.username,
+            via="button",
+            card_id=press.card_id,
+            request_id=press.request_id,
+            post_id=press.post_id,
+            privately=privately,
+        )
+        key = f"press:{press.post_id}:{press.trigger_id}"
+        before: list[StreamState] = []
+
+        def build(state: StreamState) -> NetworkDecided:
+            before.append(state)
+            return event
+
+        outcome = await self._writer.submit(Submission(self._stream, build, key))
+        if outcome.state.name == "quarantined":
+            return PressAnswer(CLOSED, refused="closed")
+        was: AliasData = before[0].data if before else outcome.state.data
+        return self._answer(event, was, outcome.state.data, is_replay=not before)
+
+    def _answer(
+        self, event: NetworkDecided, was: AliasData, now: AliasData, *, is_replay: bool
+    ) -> PressAnswer:
+        """What the presser alone is shown: nothing where the press decided, since the card says it."""
+        facts = {"who": " ".join(now.policy.approvers), "code": ""}
+        if now.policy.strong:
+            return PressAnswer(self._say("use_strong", facts))
+        card = was.cards.get(event.card_id)
+        if card is None:
+            return PressAnswer(UNKNOWN, refused="unknown_card")
+        code = may_not_decide(
+            now.policy, user_id=event.user_id, user_name=event.user_name, starter_id=card.user_id
+        )
+        if code:
+            return PressAnswer(self._say("may_not_decide", {**facts, "code": code}), refused=code)
+        request = self._about(event, was, card)
+        if request is None or (not is_replay and request.state in {"pending", "failed"}):
+            return PressAnswer()
+        last = now.requests.get(request.request_id, request)
+        same = last.user_id == event.user_id and (last.state == "denied") == (event.action == "deny")
+        if same and last.state != "failed":
+            return PressAnswer()
+        here = event.channel_id in {last.decided_in, now.policy.approval_channel}
+        named = {"domain": last.domain, "state": last.state, "user": last.user_name if here else ""}
+        return PressAnswer(self._say("too_late", named), refused="too_late")
+
+    def _about(self, event: NetworkDecided, was: AliasData, card: Card) -> Request | None:
+        """The request that the press was about; of a set, one that can still be decided, if there is one."""
+        if event.action != "set":
+            return was.requests.get(event.request_id)
+        asked = was.of_card(card.card_id)
+        return next((request for request in asked if request.state in {"pending", "failed"}), asked[-1])
+
+    def _say(self, message: str, facts: dict[str, str]) -> str:
+        return wording.render(message, facts, bot=self._identity.name)
+
+    # --- reactions ----------------------------------------------------------------------------------------------------
+
+    async def react(self, reaction: Reacted) -> None:
+        """Commit a reaction of a member to a card. Raises `Unreachable`, and `Refused` for our own token."""
+        action = EMOJI.get(reaction.emoji)
+        card = self._data.card_of_post(reaction.post_id)
+        if action is None or card is None or reaction.user_id == (await self._identity.get()).id:
+            return
+        here = card.copy_channel if reaction.post_id == card.copy_post else card.channel_id
+        try:
+            user = await self._member(here, reaction.user_id)
+        except Refused as refusal:
+            if refusal.code == "unauthorized":
+                raise
+            user = None
+        if user is None:
+            self.refused["not_a_member"] += 1
+            log.warning("a reaction does not count", user=reaction.user_id, card=card.card_id)
+            return
+        event = NetworkDecided(
+            action=action,
+            channel_id=here,
+            user_id=user.id,
+            user_name=user.username,
+            via="reaction",
+            card_id=card.card_id,
+            post_id=reaction.post_id,
+        )
+        key = f"reaction:{reaction.post_id}:{user.id}:{reaction.emoji}:{reaction.create_at_ms}"
+        await self._writer.submit(Submission(self._stream, lambda _: event, key))
+
+    async def read_reactions(self) -> None:
+        """After a gap: what was decided on open cards meanwhile. What was heard before has its key."""
+        for card in list(self._data.cards.values()):
+            if not any(request.state == "pending" for request in self._data.of_card(card.card_id)):
+                continue
+            for post_id, channel_id in (
+                (card.post_id, card.channel_id),
+                (card.copy_post, card.copy_channel),
+            ):
+                if post_id:
+                    await self._read_reactions(post_id, channel_id)
+
+    async def _read_reactions(self, post_id: str, channel_id: str) -> None:
+        try:
+            found = await self._client.reactions(post_id)
+        except Refused as refusal:
+            if refusal.code == "unauthorized":
+                raise
+            log.warning("the reactions of a card can't be read", post=post_id, code=refusal.code)
+            return
+        for one in sorted(found, key=_when):
+            await self.react(Reacted(post_id, channel_id, one.user_id, one.emoji, one.create_at_ms))
 
     # --- pushes: their cards carry the session's id as the request's ---------------------------------------------------
 
@@ -96,13 +250,15 @@ class Approvals:
         mine = data.push is not None and data.push.card_id == press.card_id
         return data.push if mine and data.channel_id == press.channel_id else None
 
-    def _push_refusal(self, press: Press) -> str:
+    def _push_refusal(self, press: Press) -> PressAnswer | None:
         push = self._push(press)
         if push is None:
-            return "I don't know this card any more. Nothing was pushed."
+            return PressAnswer("I don't know this card any more. Nothing was pushed.", refused="unknown_card")
         if push.post_id and push.post_id != press.post_id:
-            return "This is not the card that I posted. Nothing was pushed."
-        return ""
+            return PressAnswer(
+                "This is not the card that I posted. Nothing was pushed.", refused="another_post"
+            )
+        return None
 
     async def _decide_push(self, press: Press, user: User) -> PressAnswer:
         event = PushDecided(press.card_id, press.action, user.id, user.username)
@@ -110,7 +266,7 @@ class Approvals:
         stream = streams.session(press.request_id)
         outcome = await self._writer.submit(Submission(stream, lambda _: event, key))
         if outcome.state.name in SESSION_ENDED:
-            return PressAnswer("That session is over. Nothing was pushed.", refused=True)
+            return PressAnswer("That session is over. Nothing was pushed.", refused="session_over")
         push = self._push(press)
         wanted = {"approve": "pushing", "deny": "cancelled"}.get(press.action)
         if push is None or (push.status == wanted and push.user_name == user.username):
@@ -118,9 +274,6 @@ class Approvals:
         said = PUSH_ALREADY.get(push.status, "Nothing was changed.")
         return PressAnswer(said.format(user=push.user_name))
 
-    def _answer(self, event: CardPressed, request: Request | None) -> PressAnswer:
-        wanted = {"approve": "applying", "deny": "denied"}.get(event.action)
-        if request is None or (request.state == wanted and request.user_id == event.user_id):
-            return PressAnswer()
-        said = ALREADY.get(request.state, "Nothing was changed.")
-        return PressAnswer(said.format(user=request.user_name))
+
+def _when(reaction: Reaction) -> int:
+    return reaction.create_at_ms

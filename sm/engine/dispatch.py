@@ -114,7 +114,7 @@ class Dispatcher:
 
     def _stands_still(self, job: Job) -> bool:
         """A quarantined stream acts no more: what it asked for stays in the outbox. Only what it says goes out."""
-        if job.issued.command.lane.startswith("chat:"):
+        if job.issued.command.lane.startswith(("chat:", "direct:")):
             return False
         quarantined = self._writer.state(job.issued.stream).name == "quarantined"
         if quarantined:

@@ -9,9 +9,11 @@ import structlog
 from sm.core import streams
 from sm.core.events import HostKeySeen
 from sm.core.memory import SessionData
+from sm.core.outcome import Refused
 from sm.core.vm import VmData
 from sm.engine.writer import Submission, Writer
 from sm.vm.client import HostKey, Vm
+from sm.vm.network import Reach
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +39,21 @@ class FencedVm:
                 await self._vm.fence(session_id, self.epoch)
                 self._done.add(session_id)
         return self._vm
+
+    async def reach(self, domain: str, within_s: float) -> Reach:
+        """Try a domain from a container of no session. Raises `Unreachable`, `Refused` (`host_key_unknown` before any)."""
+        async with self._key_lock:
+            if not self._key_known and not self._pin_known():
+                raise Refused("host_key_unknown", "The VM's host key is not known before its first session.")
+        return await self._vm.network.reach(domain, within_s=within_s)
+
+    def _pin_known(self) -> bool:
+        """Trust the key that was committed, if there is one."""
+        data: VmData = self._writer.state(streams.vm(self._host)).data
+        if data.public_key:
+            self._vm.pin(HostKey(data.public_key, data.fingerprint))
+            self._key_known = True
+        return self._key_known
 
     async def close(self) -> None:
         """Close the connections."""

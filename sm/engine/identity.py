@@ -25,6 +25,11 @@ class Identity:
         self._lock = asyncio.Lock()
         self._user: User | None = None
 
+    @property
+    def name(self) -> str:
+        """The bot's name as far as Mattermost has told it."""
+        return self._user.username if self._user is not None else "claude"
+
     async def get(self) -> User:
         """The bot's user, with its real name."""
         async with self._lock:

@@ -9,7 +9,7 @@ import tldextract
 from attrs import field, frozen
 
 from sm.core import domains, grammar, markers
-from sm.core.channel import ChannelData
+from sm.core.channel import ABOUT_THE_NETWORK, ChannelData
 from sm.core.events import (
     Event,
     Intent,
@@ -42,6 +42,7 @@ class Place:
     default_org: str = ""
     auto_pull: bool = False
     git_url: str = "https://github.com"
+    sets: tuple[str, ...] = ()  # names of domains that belong together
 
     @property
     def git_host(self) -> str:
@@ -61,6 +62,7 @@ class Ingress:
         self._bot = bot_name
         self._place = place
         self._known = grammar.Known(tuple(place.projects), place.default_org, place.git_url)
+        self._sets = frozenset(place.sets)
         self._masker = masker
         self._new_session_id = new_session_id
 
@@ -84,6 +86,9 @@ class Ingress:
             intent=reading.intent,
             placement=self._placement(reading.intent) if reading.intent.name == "start" else None,
             root_id=post.root_id,
+            alias=self._place.alias if reading.intent.name in ABOUT_THE_NETWORK else "",
+            verdicts=tuple(judge(name) for name in reading.intent.names if name.lower() not in self._sets),
+            sets=tuple(name.lower() for name in reading.intent.names if name.lower() in self._sets),
         )
 
     def _placement(self, intent: Intent) -> Placement:

@@ -9,12 +9,13 @@ import structlog
 from sm.core import streams
 from sm.core.events import ChannelJoined as Joined
 from sm.core.outcome import Refused, Unreachable
+from sm.engine.approvals import Approvals
 from sm.engine.clock import Clock
 from sm.engine.ingress import Ingress
 from sm.engine.recovery import Positions
 from sm.engine.writer import Submission, Writer
 from sm.mattermost.client import MattermostClient, Post, User
-from sm.mattermost.socket import ChannelJoined, Connected, Disconnected, MattermostSocket, Posted
+from sm.mattermost.socket import ChannelJoined, Connected, Disconnected, MattermostSocket, Posted, Reacted
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +25,10 @@ MAX_KNOWN_USERS = 10_000
 
 
 class Intake:
-    """Reads the WebSocket; after a gap pages each channel from behind the last post that it committed."""
+    """Reads the WebSocket; after a gap pages each channel from behind the last post that it committed.
+
+    The reactions of open cards are read after each gap, too, also after one that the server filled.
+    """
 
     def __init__(
         self,
@@ -36,7 +40,9 @@ class Intake:
         bot_id: str,
         positions: Positions,
         clock: Clock,
+        approvals: Approvals,
     ) -> None:
+        self._approvals = approvals
         self._writer = writer
         self._client = client
         self._socket = socket
@@ -53,10 +59,13 @@ class Intake:
                 case Connected(resumed=resumed):
                     if not resumed:
                         await self._until_done(self._backfill_all)
+                    await self._until_done(self._approvals.read_reactions)
                 case Posted(post=post):
                     await self._until_done(lambda post=post: self._take_posted(post))
                 case ChannelJoined(channel_id=channel_id):
                     await self._until_done(lambda channel_id=channel_id: self._join(channel_id, ""))
+                case Reacted() as reaction:
+                    await self._until_done(lambda reaction=reaction: self._approvals.react(reaction))
                 case Disconnected(reason=reason):
                     log.warning("Mattermost is disconnected", reason=reason)
                 case _:

@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 from attrs import frozen
 
+from sm.core import streams
 from sm.core.commands import (
     AppendLine,
     ApplyAlias,
@@ -30,17 +31,20 @@ from sm.core.commands import (
     ProbeMessage,
     PushBranch,
     Relay,
+    ResolveCard,
     ResolveProject,
-    SaveAlias,
     Say,
+    SayPrivately,
     SetTimer,
     ShowDiff,
     StartAgent,
     StopAgent,
+    TryDomain,
     UpdateCard,
     UpdatePushCard,
+    WriteAlias,
 )
-from sm.core.events import StreamQuarantined
+from sm.core.events import AliasConfigured, StreamQuarantined
 from sm.engine.approvals import Approvals
 from sm.engine.clock import Clock, SystemClock, random_session_id
 from sm.engine.dispatch import Dispatcher, Effector
@@ -55,7 +59,10 @@ from sm.engine.followers import Followers
 from sm.engine.identity import Identity
 from sm.engine.ingress import Ingress, Place
 from sm.engine.intake import Intake
+from sm.engine.names import Names, addresses_of
 from sm.engine.outages import Outages
+from sm.engine.policy import peer_hosts, policy
+from sm.engine.reconciler import Reconciler
 from sm.engine.recovery import Recovered, recover
 from sm.engine.vm_settings import vm_settings
 from sm.engine.writer import Committed, Issued, Submission, Writer
@@ -67,6 +74,7 @@ from sm.journal.sqlite import open_journal
 from sm.mattermost.client import MattermostClient
 from sm.mattermost.socket import MattermostSocket
 from sm.opnsense.client import OPNsenseClient
+from sm.resolver import Resolver
 from sm.settings import Settings
 from sm.tls import pin, trust
 from sm.vm.client import Vm
@@ -89,6 +97,7 @@ class Peers:
     socket: Callable[[str], MattermostSocket]
     vm: Vm
     opnsense: OPNsenseClient
+    resolver: Resolver
 
 
 def fatal(error: BaseException) -> NoReturn:
@@ -159,7 +168,9 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Peers:
     url, token = settings.mattermost_url, settings.mattermost_token
     vm = Vm(vm_settings(settings), accept_host_key=None)
     stack.push_async_callback(vm.close)
+    resolver = Resolver(settings.resolver)
     return Peers(
+        resolver=resolver,
         mattermost=MattermostClient(chat_http, url, token, ssl=chat_tls),
         socket=lambda bot_id: MattermostSocket(chat_http, url, token, bot_id=bot_id, ssl=chat_tls),
         vm=vm,
@@ -170,6 +181,7 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Peers:
             settings.opnsense_secret,
             alias=settings.opnsense_alias,
             ssl=wall_tls,
+            resolve=addresses_of(resolver),
         ),
     )
 
@@ -220,6 +232,7 @@ class Service:
             writer=self.writer,
             key_is_configured=bool(settings.vm_host_key or settings.vm_known_hosts),
         )
+        self._names = Names(peers.resolver, peer_hosts(settings), clock)
         outages = Outages(self.writer, clock)
         self._dispatcher = Dispatcher(
             self.writer,
@@ -233,10 +246,24 @@ class Service:
         self._followers = Followers(
             self.writer, self._vm, self._ingress, clock=clock, outages=outages, on_fatal=fatal
         )
-        approvals = Approvals(self.writer, peers.mattermost, alias=settings.opnsense_alias)
+        self._approvals = Approvals(
+            self.writer,
+            peers.mattermost,
+            alias=settings.opnsense_alias,
+            identity=self._identity,
+            clock=clock,
+        )
+        self._reconciler = Reconciler(
+            self.writer,
+            peers.opnsense,
+            self._names,
+            alias=settings.opnsense_alias,
+            interval_s=settings.reconcile_interval_s,
+            clock=clock,
+        )
         self._web = WebServer(
             callback_path=settings.callback_path,
-            on_press=approvals.press,
+            on_press=self._approvals.press,
             ready=lambda: self._ready,
             secret=secret,
         )
@@ -247,6 +274,7 @@ class Service:
         self.writer.listen(self._committed)
         await self._web.start(self._settings.listen_addr.host, self._settings.listen_addr.port)
         await self._adopt_rules()
+        await self._adopt_policy()
         owed, self._owed = self._owed or [], None
         self._dispatcher.take(owed, doubtful=True)
         self._followers.start_all()
@@ -259,6 +287,7 @@ class Service:
         )
         tasks.append(asyncio.create_task(self._keep_claim(), name="claim"))
         tasks.append(asyncio.create_task(self._take_posts(), name="intake"))
+        tasks.append(asyncio.create_task(self._reconciler.run(), name="reconciler"))
         for task in tasks:
             task.add_done_callback(_fatal_if_failed)
         await stopped.wait()
@@ -283,6 +312,7 @@ class Service:
         else:
             self._owed.extend(committed.commands)
         self._followers.committed(committed)
+        self._reconciler.committed(committed)
 
     async def _adopt_rules(self) -> None:
         """Quarantine what the rules of now would have answered otherwise, loudly."""
@@ -291,6 +321,16 @@ class Service:
             event = StreamQuarantined(why[:1000], self._recovered.last_seq)
             await self.writer.submit(Submission(stream, lambda _, made=event: made))
         await self._journal.set_meta(self._epoch, "rules_hash", self._recovered.rules_hash)
+
+    async def _adopt_policy(self) -> None:
+        """The settings for decisions enter by an event, where they are others than the last ones."""
+        configured = AliasConfigured(policy(self._settings))
+        await self.writer.submit(
+            Submission(
+                streams.alias(self._settings.opnsense_alias),
+                lambda state: configured if state.data.policy != configured.policy else None,
+            )
+        )
 
     async def _keep_claim(self) -> None:
         while True:
@@ -307,6 +347,7 @@ class Service:
             bot_id=bot.id,
             positions=self._recovered.positions,
             clock=self._clock,
+            approvals=self._approvals,
         )
         log.info("listening in Mattermost", bot=bot.username)
         await intake.run()
@@ -330,6 +371,7 @@ class Service:
             default_org=settings.default_org or "",
             auto_pull=settings.auto_pull,
             git_url=settings.git_base_url,
+            sets=tuple(one.name for one in policy(settings).sets),
         )
         return Ingress(bot_name=bot_name, place=place, masker=self._masker, new_session_id=random_session_id)
 
@@ -347,9 +389,17 @@ class Service:
         )
         agent = AgentEffectors(self._vm)
         place = PlaceEffectors(self._vm, self.writer, self._clock)
-        alias = AliasEffectors(self._peers.opnsense, still_ours=self._still_ours, writer=self.writer)
+        alias = AliasEffectors(
+            self._peers.opnsense,
+            names=self._names,
+            reach=self._vm.reach,
+            clock=self._clock,
+            still_ours=self._still_ours,
+            writer=self.writer,
+        )
         return {
             Say: chat.say,
+            SayPrivately: chat.say_privately,
             Relay: chat.relay,
             PostCard: chat.post_card,
             UpdateCard: chat.update_card,
@@ -369,8 +419,10 @@ class Service:
             StopAgent: agent.stop,
             ProbeMessage: agent.probe,
             SetTimer: TimerEffectors(self._clock).wait,
-            SaveAlias: alias.save,
+            ResolveCard: alias.resolve_card,
+            WriteAlias: alias.write,
             ApplyAlias: alias.apply,
+            TryDomain: alias.try_domain,
         }
 
 

@@ -33,10 +33,10 @@ _log = structlog.get_logger(__name__)
 
 @frozen
 class PressAnswer:
-    """What the presser alone is shown, if anything; `refused` only counts."""
+    """What the presser alone is shown, if anything; `refused` is the reason by which it is counted, if it was."""
 
     ephemeral_text: str | None = None
-    refused: bool = False
+    refused: str = ""
 
 
 class CannotListen(Exception):
@@ -47,7 +47,7 @@ class WebServer:
     """`on_press` is called with presses whose MAC is right, and answers once they are committed.
 
     `refused_presses` counts what was turned away, by reason: `too_large`, `too_slow`, `not_json`, `malformed`,
-    `bad_mac`, `not_ready`, `busy`, `refused` (by `on_press`).
+    `bad_mac`, `not_ready`, `busy`, and whatever `on_press` names.
     """
 
     def __init__(
@@ -156,8 +156,8 @@ class WebServer:
             return
         if (error := task.exception()) is not None:
             _log.error("press_failed", exc_info=error)
-        elif task.result().refused:
-            self.refused_presses["refused"] += 1
+        elif reason := task.result().refused:
+            self.refused_presses[reason] += 1
 
     def _turned_away(self, reason: str, text: str) -> web.Response:
         self.refused_presses[reason] += 1

@@ -5,7 +5,7 @@ REQUEST. A decision makes a grant: the wish that the domain be in the alias. The
 made to match it.
 """
 
-from sm.core.alias.data import AliasData, Card, Entry, Grant, Request, may_not_decide
+from sm.core.alias.data import AliasData, Card, Entry, Grant, Request, is_news, may_not_decide
 from sm.core.alias.decisions import DecisionStep as AliasStep
 from sm.core.alias.decisions import stands_here
 
@@ -16,6 +16,7 @@ __all__ = [
     "Entry",
     "Grant",
     "Request",
+    "is_news",
     "may_not_decide",
     "stands_here",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from attrs import evolve, field, frozen
 
 from sm.core.commands import CardView
-from sm.core.events import DomainSet, Policy, Resolved
+from sm.core.events import AliasObserved, AliasTroubled, DomainSet, Policy, Resolved
 
 OPEN = ("pending", "applying", "failed")  # requests that something may still come of
 
@@ -210,3 +210,17 @@ def may_not_decide(policy: Policy, *, user_id: str, user_name: str, starter_id: 
     if policy.approvers and user_id not in policy.approvers and user_name not in policy.approvers:
         return "not_approver"
     return "own" if not policy.approve_own and user_id == starter_id else ""
+
+
+def is_news(data: AliasData, seen: AliasObserved | AliasTroubled) -> bool:
+    """Whether a look found something else than is recorded, or something to do."""
+    if isinstance(seen, AliasTroubled):
+        return seen.code != data.trouble
+    entries = data.entries.values()
+    missing = any(entry.confirmed and entry.domain not in seen.entries for entry in entries)
+    ours = {entry.domain for entry in entries if entry.ours}
+    foreign = tuple(entry for entry in seen.entries if entry not in ours)
+    waits = any(not data.is_open(domain) for domain in data.wish())
+    turned = any(name.refused and data.live(name.domain) for name in seen.names)
+    told = (data.table_trouble, data.trouble, data.blocked) == (seen.address, "", "")
+    return missing or foreign != data.foreign or waits or turned or not told

@@ -250,6 +250,8 @@ class LedgerStep(RequestsStep):
         if writing is None and data.applying is None:
             return
         self.data = evolve(data, writing=None, applying=None, writes=data.writes + 1)
+        if writing is not None and writing.first is not None and event.code != "rejected":
+            self._doubt(writing, writing.first)
         rejected = writing.add if writing is not None and event.code == "rejected" else ()
         if len(rejected) > 1:
             self.data = evolve(self.data, one_by_one=True)
@@ -265,6 +267,12 @@ class LedgerStep(RequestsStep):
             self.say(
                 wanted.channel_id, "revoke_failed", wanted.root_id, domain=wanted.domain, code=event.code
             )
+
+    def _doubt(self, writing: Writing, first: Collection[str]) -> None:
+        """The refusal may have come behind the write: what it would have brought in is ours, if it is there."""
+        for domain in writing.add:
+            if domain not in first:
+                self.data = self.data.with_entry(Entry(domain, ours=True))
 
     def _fail(self, domain: str, code: str, detail: str = "") -> None:
         for request in self.data.asked(domain):

@@ -1,69 +1,158 @@
-"""The firewall: the effectors that save the alias and have OPNsense apply it."""
+"""The firewall: the effectors that write the alias, have OPNsense apply it, and try what was opened."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Protocol, cast
 
-from sm.core.commands import ApplyAlias, SaveAlias
-from sm.core.events import AliasApplied, AliasFailed, AliasSaved, Event
-from sm.core.outcome import Refused
+from sm.core.commands import ApplyAlias, ResolveCard, TryDomain, WriteAlias
+from sm.core.events import (
+    AliasApplied,
+    AliasFailed,
+    AliasRead,
+    AliasWritten,
+    CardResolved,
+    Event,
+    NetworkTried,
+)
+from sm.core.outcome import Refused, Unreachable
+from sm.engine.clock import Clock
 from sm.engine.dispatch import Job
-from sm.engine.writer import Writer
-from sm.opnsense.client import BeforeWrite, OPNsenseClient
+from sm.engine.names import Names
+from sm.engine.writer import Submission, Writer
+from sm.opnsense.client import OPNsenseClient
 
 MAX_DETAIL = 500
+
+
+class Reached(Protocol):
+    """What a try answers."""
+
+    @property
+    def state(self) -> str:
+        """reachable, unreachable, unknown."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """For a person."""
+        ...
+
+
+Reach = Callable[[str, float], Awaitable[Reached]]
 
 
 class AliasEffectors:
     """What the fold asks of OPNsense. Both read first, so that doing them twice writes once."""
 
     def __init__(
-        self, client: OPNsenseClient, *, still_ours: Callable[[], Awaitable[None]], writer: Writer
+        self,
+        client: OPNsenseClient,
+        *,
+        names: Names,
+        reach: Reach,
+        clock: Clock,
+        still_ours: Callable[[], Awaitable[None]],
+        writer: Writer,
     ) -> None:
         self._client = client
+        self._names = names
+        self._reach = reach
+        self._clock = clock
         self._still_ours = still_ours
         self._writer = writer
 
-    async def save(self, job: Job) -> Event:
-        """Write the domain into the alias and read it back."""
-        command = cast("SaveAlias", job.command)
-        try:
-            saved = await self._client.save(add=[command.domain], before_write=self._allowed(job))
-        except Refused as refusal:
-            return AliasFailed(
-                command.request_id, command.domain, "save", refusal.code, str(refusal)[:MAX_DETAIL]
+    async def resolve_card(self, job: Job) -> Event:
+        """What the names of a card lead to now."""
+        command = cast("ResolveCard", job.command)
+        return CardResolved(command.card_id, await self._names.resolve(command.domains))
+
+    async def write(self, job: Job) -> Event:
+        """Bring names in and out, and read back. What leads where nothing may be opened, or nowhere, stays out.
+
+        What stands there is recorded before it is changed: only so is it known after a crash what was ours.
+        """
+        command = cast("WriteAlias", job.command)
+        resolved = await self._names.resolve(command.add)
+        good = [name.domain for name in resolved if name.status == "found" and not name.refused]
+
+        async def before_write(entries: tuple[str, ...]) -> None:
+            digest = hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
+            read = AliasRead(entries)
+            await self._writer.submit(
+                Submission(job.issued.stream, lambda _: read, f"read:{job.id}:{digest}", job.id)
             )
-        return AliasSaved(
-            request_id=command.request_id,
-            domain=command.domain,
+            await self._check(job)
+
+        try:
+            saved = await self._client.save(add=good, remove=command.remove, before_write=before_write)
+        except Refused as refusal:
+            return _failed("write", refusal)
+        return AliasWritten(
+            add=command.add,
+            remove=command.remove,
+            names=resolved,
             changed=saved.changed,
-            before=saved.before,
-            after=saved.after,
+            entries=saved.after,
             table_before=saved.table_before,
         )
 
     async def apply(self, job: Job) -> Event:
-        """Reconfigure, and see that the table changed."""
+        """Reconfigure, and see that the table changed; what came into it is judged, too."""
         command = cast("ApplyAlias", job.command)
         try:
             applied = await self._client.apply(
-                [command.domain], command.table_before, before_write=self._allowed(job)
+                command.added,
+                command.table_before,
+                gone=command.gone,
+                before_write=lambda: self._check(job),
             )
+            refused, address = await self._judge_table(command, applied.table)
         except Refused as refusal:
-            return AliasFailed(
-                command.request_id, command.domain, "apply", refusal.code, str(refusal)[:MAX_DETAIL]
-            )
-        return AliasApplied(command.request_id, command.domain, applied.resolved, applied.table)
+            return _failed("apply", refusal)
+        return AliasApplied(
+            added=command.added,
+            removed=command.removed,
+            resolved=applied.resolved,
+            table=applied.table,
+            refused=refused,
+            address=address,
+        )
 
-    def _allowed(self, job: Job) -> BeforeWrite:
+    async def _judge_table(self, command: ApplyAlias, table: tuple[str, ...] | None) -> tuple[str, str]:
+        """An address that came with this write and may not be opened, unless somebody else's entry is that address."""
+        if not command.added or table is None or command.table_before is None:
+            return "", ""
+        new = set(table) - set(command.table_before)
+        code, address = await self._names.judge(sorted(new))
+        if not code:
+            return "", ""
+        entries = (await self._client.look()).entries
+        return ("", "") if any(address in entry for entry in entries) else (code, address)
+
+    async def try_domain(self, job: Job) -> Event:
+        """Try from a container until it answers or the time is over; a VM that is away leaves it unknown."""
+        command = cast("TryDomain", job.command)
+        left_s = (command.due_ms - self._clock.now_ms()) / 1000
+        if left_s <= 0:
+            return NetworkTried(command.domain, "unknown", "there was no time left to try it")
+        try:
+            reached = await self._reach(command.domain, left_s)
+        except Refused as refusal:
+            return NetworkTried(command.domain, "unknown", str(refusal)[:MAX_DETAIL])
+        except Unreachable as error:
+            if self._clock.now_ms() < command.due_ms:
+                raise
+            return NetworkTried(command.domain, "unknown", str(error)[:MAX_DETAIL])
+        return NetworkTried(command.domain, reached.state, reached.detail[:MAX_DETAIL])
+
+    async def _check(self, job: Job) -> None:
         """What is asked right before each write: are we still the one copy, does the stream still act?"""
+        await self._still_ours()
+        if self._writer.state(job.issued.stream).name == "quarantined":
+            raise Refused("quarantined", "The alias's stream is quarantined: nothing is written any more.")
 
-        async def check() -> None:
-            await self._still_ours()
-            if self._writer.state(job.issued.stream).name == "quarantined":
-                raise Refused(
-                    "quarantined", "The alias's stream is quarantined: nothing is written any more."
-                )
 
-        return check
+def _failed(step: str, refusal: Refused) -> AliasFailed:
+    return AliasFailed(step, refusal.code, str(refusal)[:MAX_DETAIL])

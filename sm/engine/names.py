@@ -1,0 +1,73 @@
+"""What a name leads to, judged: an address that is not public, or is one of this system's own, is not opened."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable
+
+from sm.core import addresses
+from sm.core.events import Resolved
+from sm.engine.clock import Clock
+from sm.resolver import Resolver
+
+PEERS_FOR_MS = 60_000  # how long the peers' own addresses are taken for known
+AT_ONCE = 16
+
+
+class Names:
+    """Resolves and judges. `peers` are the hosts of Mattermost, VM and OPNsense, by name or address."""
+
+    def __init__(self, resolver: Resolver, peers: Iterable[str], clock: Clock) -> None:
+        self._ask = resolver.resolve
+        self._peers = tuple(dict.fromkeys(peers))
+        self._literal = frozenset(host for host in self._peers if _is_address(host))
+        self._clock = clock
+        self._known_peers: frozenset[str] = frozenset()
+        self._known_until_ms = 0
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def resolve(self, domains: Iterable[str]) -> tuple[Resolved, ...]:
+        """What each name leads to now, with a verdict; never raises for a resolver that does not answer."""
+        wanted = tuple(dict.fromkeys(domains))
+        peers = await self.peers() if wanted else frozenset[str]()
+        return tuple(await asyncio.gather(*(self._one(domain, peers) for domain in wanted)))
+
+    async def judge(self, found: Iterable[str]) -> tuple[str, str]:
+        """The code of why one of these addresses may not be opened, and which; two empty strings for none."""
+        return addresses.judge(found, await self.peers())
+
+    async def _one(self, domain: str, peers: frozenset[str]) -> Resolved:
+        async with self._gate:
+            answer = await self._ask(domain)
+        code, address = addresses.judge(answer.addresses, peers)
+        return Resolved(domain, answer.status, answer.addresses, code, address)
+
+    async def peers(self) -> frozenset[str]:
+        """The addresses of our neighbours; what was known of one whose name has no answer now stays."""
+        now_ms = self._clock.now_ms()
+        if now_ms >= self._known_until_ms:
+            named = [host for host in self._peers if host not in self._literal]
+            answers = await asyncio.gather(*(self._ask(host) for host in named))
+            found = self._literal | {address for answer in answers for address in answer.addresses}
+            all_known = all(answer.status == "found" for answer in answers)
+            self._known_peers = found if all_known else self._known_peers | found
+            self._known_until_ms = now_ms + PEERS_FOR_MS
+        return self._known_peers
+
+
+def addresses_of(resolver: Resolver) -> Callable[[str], Awaitable[frozenset[str]]]:
+    """The resolver as the alias's client asks it: addresses, or none."""
+
+    async def ask(name: str) -> frozenset[str]:
+        return frozenset((await resolver.resolve(name)).addresses)
+
+    return ask
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
