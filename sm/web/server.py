@@ -157,6 +157,7 @@ class WebServer:
         if (error := task.exception()) is not None:
             _log.error("press_failed", exc_info=error)
         elif reason := task.result().refused:
+            _log.warning("press_refused", reason=reason)
             self.refused_presses[reason] += 1
 
     def _turned_away(self, reason: str, text: str) -> web.Response:

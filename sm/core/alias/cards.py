@@ -7,7 +7,7 @@ from typing import cast
 from attrs import evolve
 
 from sm.core import streams
-from sm.core.alias.data import Card, Request
+from sm.core.alias.data import Card, Grant, Request
 from sm.core.alias.ledger import LedgerStep
 from sm.core.alias.requests import rule
 from sm.core.commands import PostCard, ResolveCard, SetTimer
@@ -66,6 +66,9 @@ class CardStep(LedgerStep):
             )
             self.data = self.data.with_request(request)
         self.add_card(card)
+        for request in self.data.of_card(card.card_id):
+            if self._grants(request.domain):  # decided, and not open yet: this card shows what comes of it
+                self._join(request)
 
     def add_card(self, card: Card) -> None:
         """Its names are resolved first, so that the card can say what they lead to."""
@@ -78,50 +81,45 @@ class CardStep(LedgerStep):
         return sum(c.session_id == session_id and c.card_id in waiting for c in self.data.cards.values())
 
     def _is_answered(self, ask: Ask) -> bool:
-        """Whether the session's agent needs no new decision: one is awaited, or was taken."""
+        """Whether the session's agent needs no card: one is awaited, or the answer is known."""
         event = cast("NetworkRequested", self.event)
         mine = [r for r in self.data.asked(ask.domain) if r.session_id == event.session_id]
         last = mine[-1] if mine else None
-        grants = [g for g in self.data.live(ask.domain) if g.session_id in ("", event.session_id)]
-        if last is not None and last.state in {"pending", "applying"}:
+        state = last.state if last is not None else ""
+        if state in {"pending", "applying"}:
             return True
-        if last is not None and last.state == "approved" and grants:
-            self._tell_again(last)
-        elif grants:
-            self._join(ask, grants[0].grant_id)
-        elif last is not None and last.state == "denied":
+        if last is not None and state == "failed":
+            self.fire(last, "retry")
+            self.try_again(ask.domain)
+        elif self.data.is_open(ask.domain) and self._grants(ask.domain):
+            self._tell_again(ask, last)
+        elif last is not None and state == "denied":
             self._answer(ask, last.detail or rule("denied_before"))
             self.say(event.channel_id, "asked_again", event.root_id, domain=ask.domain, user=last.user_name)
         else:
             return False
         return True
 
-    def _tell_again(self, request: Request) -> None:
-        """It is open, as far as is known: try it, and tell."""
-        self.data = self.data.with_request(evolve(request, told=False))
-        if self.data.is_open(request.domain):
-            self.try_untold(request.domain)
+    def _grants(self, domain: str) -> list[Grant]:
+        """Decisions of before that hold for this session, too."""
+        session_id = cast("NetworkRequested", self.event).session_id
+        return [grant for grant in self.data.live(domain) if grant.session_id in ("", session_id)]
 
-    def _join(self, ask: Ask, grant_id: str) -> None:
-        """Somebody decided this domain before, for all or for this session."""
-        event, grant = cast("NetworkRequested", self.event), self.data.grants[grant_id]
-        failed = next(
-            (
-                r
-                for r in self.data.asked(ask.domain)
-                if r.session_id == event.session_id and r.state == "failed"
-            ),
-            None,
-        )
-        if failed is not None:
-            self.fire(failed, "retry")
+    def _tell_again(self, ask: Ask, last: Request | None) -> None:
+        """It is open: no card, but it is tried before the agent is told."""
+        if last is not None and last.state == "approved":
+            self.data = self.data.with_request(evolve(last, told=False))
         else:
+            event = cast("NetworkRequested", self.event)
             request = Request(ask.request_id, "", event.session_id, event.channel_id, ask.domain, ask.reason)
             self.data = self.data.with_request(request)
-            self.fire(request, "approve", grant=evolve(grant, via="grant"))
-        self.try_again(ask.domain)
-        if self.data.is_open(ask.domain):
-            self.open_all(ask.domain)
+            self._join(request)
+        self.open_all(ask.domain)
+
+    def _join(self, request: Request) -> None:
+        """Somebody decided this domain before."""
+        grant = self._grants(request.domain)[0]
+        self.fire(request, "approve", grant=evolve(grant, via="grant"))
 
     def _answer(self, ask: Ask, reason: str) -> None:
         event = cast("NetworkRequested", self.event)

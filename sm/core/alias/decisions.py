@@ -296,7 +296,7 @@ class DecisionStep(CardStep):
     def _deny(self, request: Request) -> None:
         grant = self.data.grants.get(request.grant_id)
         self.fire(request, "deny", decision=self.decision, reason=self.decision.reason)
-        if grant is not None and grant.live:
+        if grant is not None and grant.live and grant.request_id == request.request_id:
             self.end_grant(grant, "revoked")
 
     # --- who may ----------------------------------------------------------------------------------------------------

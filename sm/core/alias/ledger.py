@@ -47,8 +47,9 @@ class LedgerStep(RequestsStep):
         """A decision for a request becomes a grant; its domain is tried again if it was held back."""
         event = cast("NetworkDecided", self.event)
         entry = self.data.entries.get(request.domain)
+        number = sum(name.startswith(f"g{self.seq}x") for name in self.data.grants)
         grant = Grant(
-            grant_id=f"g{self.seq}x{len(self.data.grants)}",
+            grant_id=f"g{self.seq}x{number}",
             domain=request.domain,
             request_id=request.request_id,
             channel_id=event.channel_id,
