@@ -10,7 +10,7 @@ from sm.core.events import AliasApplied, AliasFailed, AliasSaved, Event
 from sm.core.outcome import Refused
 from sm.engine.dispatch import Job
 from sm.engine.writer import Writer
-from sm.opnsense.client import BeforeWrite, OPNsenseClient
+from sm.opnsense.client import BeforeApply, OPNsenseClient
 
 MAX_DETAIL = 500
 
@@ -28,8 +28,9 @@ class AliasEffectors:
     async def save(self, job: Job) -> Event:
         """Write the domain into the alias and read it back."""
         command = cast("SaveAlias", job.command)
+        allowed = self._allowed(job)
         try:
-            saved = await self._client.save(add=[command.domain], before_write=self._allowed(job))
+            saved = await self._client.save(add=[command.domain], before_write=lambda _: allowed())
         except Refused as refusal:
             return AliasFailed(
                 command.request_id, command.domain, "save", refusal.code, str(refusal)[:MAX_DETAIL]
@@ -56,7 +57,7 @@ class AliasEffectors:
             )
         return AliasApplied(command.request_id, command.domain, applied.resolved, applied.table)
 
-    def _allowed(self, job: Job) -> BeforeWrite:
+    def _allowed(self, job: Job) -> BeforeApply:
         """What is asked right before each write: are we still the one copy, does the stream still act?"""
 
         async def check() -> None:
