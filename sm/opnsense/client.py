@@ -11,14 +11,14 @@ import asyncio
 import re
 import ssl as tls
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, Literal, cast
 
 import aiohttp
 from attrs import frozen
 
 from sm.core.outcome import Refused, Unreachable
-from sm.opnsense.table import Resolutions, Resolve
+from sm.opnsense.table import Resolutions, Resolve, differs, left
 from sm.opnsense.wire import Wire, system_resolver
 
 TIMEOUT_S = 20.0
@@ -36,7 +36,10 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 # Stricter than the server, which takes single labels, capitals, `!ip`, ranges and names of other aliases.
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)+(?!\d+\Z){_LABEL}")
 
-BeforeWrite = Callable[[], Awaitable[None]]
+# Called with the entries that were just read, directly before they are written over; stops the write by raising.
+BeforeWrite = Callable[[tuple[str, ...]], Awaitable[None]]
+# Called directly before the firewall is told to apply; stops it by raising.
+BeforeApply = Callable[[], Awaitable[None]]
 
 
 @frozen
@@ -45,6 +48,16 @@ class AliasContent:
 
     uuid: str
     entries: tuple[str, ...]
+
+
+@frozen
+class Look:
+    """The alias as it is: its entries, and the addresses of the packet filter's table, None without the privilege
+    to see them.
+    """
+
+    entries: tuple[str, ...]
+    table: tuple[str, ...] | None
 
 
 @frozen
@@ -63,8 +76,8 @@ class Saved:
 
 @frozen
 class Applied:
-    """The firewall was told to apply. `resolved`: whether addresses were seen to arrive; `unknown` without the
-    privilege to look. `table` is what was seen last.
+    """The firewall was told to apply. `resolved`: whether addresses were seen to arrive, or to leave; `unknown`
+    without the privilege to look. `table` is what was seen last.
     """
 
     resolved: Literal["seen", "unseen", "unknown"]
@@ -149,14 +162,22 @@ class OPNsenseClient:
             raise self._odd("the alias's content")
         return AliasContent(uuid, tuple(line for raw in content.split("\n") if (line := raw.strip())))
 
+    async def look(self) -> Look:
+        """Entries and table, none of our own writes under way; refused as `read` is."""
+        async with self._writing:
+            content = await self.read()
+            return Look(content.entries, await self._table())
+
     async def save(
         self, *, add: Iterable[str], remove: Iterable[str] = (), before_write: BeforeWrite
     ) -> Saved:
         """Bring our entries into the alias, or out of it; what others put there stays, in its order.
 
-        Writes only when something is missing. `before_write` runs directly before each write and stops it by
-        raising. After a write the alias is read again; when another writer has undone ours in between, once more,
-        `WRITES` times at most. A write whose outcome is unknown is not repeated here: `Unreachable`, call again.
+        Writes only when something is missing or too much. `before_write` gets the entries that were read by the last
+        request, runs directly before each write, and stops it by raising. After a write the alias is read again; when
+        another writer has undone ours in between, once more, `WRITES` times at most. What is saved between that read
+        and our write is lost, for OPNsense checks no version: no request of ours lies between the two. A write whose
+        outcome is unknown is not repeated here: `Unreachable`, call again.
         """
         adds, removes = tuple(dict.fromkeys(add)), frozenset(remove)
         if removes.intersection(adds):
@@ -174,7 +195,7 @@ class OPNsenseClient:
                     return Saved(write > 0, before.entries, content.entries, table_before)
                 if write == WRITES:
                     break
-                await before_write()
+                await before_write(content.entries)
                 await self._set(content.uuid, wanted)
                 content = await self.read()
         raise Unreachable(
@@ -183,12 +204,19 @@ class OPNsenseClient:
         )
 
     async def apply(
-        self, domains: Iterable[str], table_before: tuple[str, ...] | None, *, before_write: BeforeWrite
+        self,
+        domains: Iterable[str],
+        table_before: tuple[str, ...] | None,
+        *,
+        gone: Collection[str] = (),
+        before_write: BeforeApply,
     ) -> Applied:
         """Have the saved content take effect, then watch the table for up to 75 s.
 
-        `seen`: the table differs from `table_before`, or holds addresses that our own resolver has for `domains`.
-        Nothing else proves it, for `reconfigure` answers ok in either case.
+        `domains` came into the alias, the addresses `gone` belonged to what left it. `seen`: the table differs from
+        `table_before`, or holds addresses that our own resolver has for each of `domains`; where something had to
+        leave, only once the `gone` have, or those of them that no other entry keeps (and `domains`, if any, are
+        there). Nothing else proves it, for `reconfigure` answers ok in either case.
         """
         async with self._applying:
             await before_write()
@@ -199,11 +227,13 @@ class OPNsenseClient:
             )
         resolutions = Resolutions(domains, self._resolve)
         try:
-            return await self._watch(resolutions, table_before)
+            return await self._watch(resolutions, table_before, gone)
         finally:
             resolutions.close()
 
-    async def _watch(self, resolutions: Resolutions, table_before: tuple[str, ...] | None) -> Applied:
+    async def _watch(
+        self, resolutions: Resolutions, table_before: tuple[str, ...] | None, gone: Collection[str]
+    ) -> Applied:
         deadline = self._monotonic() + SEEN_WITHIN_S
         last: tuple[str, ...] | None = None
         while True:
@@ -215,10 +245,11 @@ class OPNsenseClient:
             except Unreachable:
                 table = None
             if table is not None:
-                if table_before is not None and set(table) != set(table_before):
+                has_left = left(gone, table, table_before)
+                if (has_left and not resolutions) or (not gone and differs(table, table_before)):
                     return Applied("seen", table)
                 await resolutions.refresh(self._resolver_wait_s)
-                if resolutions.meet(table):
+                if resolutions.meet(table) and (has_left or not gone):
                     return Applied("seen", table)
             if self._monotonic() >= deadline:
                 return Applied("unknown" if last is None else "unseen", last)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+
+from sm.core.addresses import canonical
 
 Resolve = Callable[[str], Awaitable[frozenset[str]]]
 
 
-def canonical(address: str) -> str:
-    """The one spelling of an address; text that is none (a network, `!`-negation) stays as it is."""
-    try:
-        return str(ipaddress.ip_address(address.partition("%")[0]))
-    except ValueError:
-        return address
+def differs(table: Iterable[str], before: Iterable[str] | None) -> bool:
+    """Whether two looks at the table saw other addresses; their order says nothing. No, where one did not see."""
+    if before is None:
+        return False
+    return {canonical(address) for address in table} != {canonical(address) for address in before}
+
+
+def left(gone: Collection[str], table: Iterable[str], before: Iterable[str] | None) -> bool:
+    """Whether addresses that were to leave did: all of them, or some that were there before.
+
+    An address that stays may be another entry's, too; a table that changed elsewhere only says nothing of ours.
+    """
+    wanted = {canonical(address) for address in gone}
+    still = wanted.intersection(canonical(address) for address in table)
+    if not still:
+        return bool(wanted)
+    there = still if before is None else wanted.intersection(canonical(address) for address in before)
+    return bool(there - still)
 
 
 class Resolutions:
@@ -27,6 +40,10 @@ class Resolutions:
         self._resolve = resolve
         self._known: dict[str, set[str]] = {domain: set() for domain in domains}
         self._asked: dict[str, asyncio.Task[frozenset[str]]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there are names to ask for."""
+        return bool(self._known)
 
     async def refresh(self, wait_s: float) -> None:
         """Ask for every name anew and take in what answers within `wait_s` seconds; a failure is no answer."""

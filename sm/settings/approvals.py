@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from sm.core import domains
+from sm.core.grammar.decisions import RESERVED
 from sm.settings.syntax import Pairs, Unfit, host_port, shown_name
 
 DNS_PORT = 53
@@ -17,8 +18,6 @@ SET_HOSTS = 20
 SETS_CHARACTERS = 64 * 1024
 # Mentions of Mattermost's that are no user.
 EVERYBODY = frozenset({"all", "channel", "here"})
-# Words that say how long an approval holds, and what people write around them: no set can be called so.
-WORDS_OF_A_SCOPE = frozenset({"a", "an", "and", "for", "hour", "one", "only", "session", "the", "this"})
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SET_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -118,7 +117,7 @@ def _set_name(name: str) -> None:
             f"names a set {shown}, which is not one word in lower case",
             "use letters, digits, dashes and underscores, a letter first, 32 at most",
         )
-    if name in WORDS_OF_A_SCOPE:
+    if name in RESERVED:
         raise Unfit(
             f"names a set {shown}, which says something else behind `approve`", "give the set another name"
         )

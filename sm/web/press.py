@@ -43,7 +43,7 @@ class Press:
 
 
 class NotAPress(Exception):
-    """`reason` is `malformed`, or `bad_mac` where the shape is right and the button isn't ours."""
+    """`reason` is `malformed`, or where the button isn't ours `no_mac` and, the shape being right, `bad_mac`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -53,7 +53,10 @@ class NotAPress(Exception):
 def read_press(body: Any, secret: bytes) -> Press:
     """The press in a decoded body. Raises `NotAPress`; unknown fields are left unread."""
     fields = _fields(body, GRAMMAR)
-    context = _fields(cast("dict[str, Any]", body).get("context"), CONTEXT_GRAMMAR)
+    given = cast("dict[str, Any]", body).get("context")
+    if isinstance(given, dict) and "mac" not in given:
+        raise NotAPress("no_mac")
+    context = _fields(given, CONTEXT_GRAMMAR)
     mac = context.pop("mac")
     channel_id = fields["channel_id"]
     ours = verify(

@@ -47,7 +47,7 @@ class WebServer:
     """`on_press` is called with presses whose MAC is right, and answers once they are committed.
 
     `refused_presses` counts what was turned away, by reason: `too_large`, `too_slow`, `not_json`, `malformed`,
-    `bad_mac`, `not_ready`, `busy`, and whatever `on_press` names.
+    `no_mac`, `bad_mac`, `not_ready`, `busy`, and whatever `on_press` names.
     """
 
     def __init__(
@@ -128,9 +128,9 @@ class WebServer:
         try:
             press = read_press(body, self._secret)
         except NotAPress as finding:
-            if finding.reason == "bad_mac":
-                _log.warning("press_refused", reason="bad_mac", remote=request.remote)
-                return self._turned_away("bad_mac", NOT_OURS)
+            if finding.reason in ("no_mac", "bad_mac"):
+                _log.warning("press_refused", reason=finding.reason, remote=request.remote)
+                return self._turned_away(finding.reason, NOT_OURS)
             return self._unreadable(finding.reason, 400)
         if not self._ready():
             return self._turned_away("not_ready", NOT_READY)

@@ -247,7 +247,7 @@ async def test_after_its_quarantine_the_alias_is_written_no_more(
         writes = 0
 
         async def save(self, *, before_write, **_):
-            await before_write()
+            await before_write(())
             self.writes += 1
             await gate.wait()
             raise Refused("rejected", "no")

@@ -108,7 +108,7 @@ def test_no_words_are_for_a_message_that_is_never_said() -> None:
 
 def test_each_problem_that_the_grammar_finds_has_its_words() -> None:
     problems: set[str] = set()
-    for name in ("__init__.py", "start_line.py", "targets.py"):
+    for name in ("__init__.py", "start_line.py", "targets.py", "decisions.py"):
         tree = ast.parse((resources.files("sm.core.grammar") / name).read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "problem":
@@ -333,11 +333,10 @@ def test_a_correction_offers_a_line_that_works(body: str, suggestion: str) -> No
 
 def test_the_help_names_every_command_and_the_bots_real_name() -> None:
     text = render("help", {}, bot="robot")
+    behind = {"start": " org/repo", "approve": " HOST", "deny": " HOST", "revoke": " HOST"}
     for command in grammar.COMMANDS:
-        command = "start org/repo" if command == "start" else command
-        if command == "help":
-            continue
-        assert f"`@robot {command}`" in text
+        if command != "help":
+            assert f"`@robot {command}{behind.get(command, '')}`" in text
 
 
 def test_a_refused_domain_is_told_with_the_reason() -> None:

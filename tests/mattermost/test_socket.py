@@ -23,6 +23,7 @@ from sm.mattermost.socket import (
     Disconnected,
     MattermostSocket,
     Posted,
+    Reacted,
 )
 from sm.sandbox.mattermost.peer import MattermostPeer
 
@@ -74,6 +75,46 @@ async def test_posts_of_all_come_in_order_the_bots_own_too(
     await say(bot, peer, "two")
     await say(james, peer, "three")
     assert await events.take(3) == ["one", "two", "three"]
+
+
+async def test_a_reaction_comes_in_order_with_the_posts(
+    events: Events, james: MattermostClient, bot: MattermostClient, peer: MattermostPeer
+) -> None:
+    await events.next()
+    card = await bot.create_post(peer.channel_id, "card", props={}, pending_post_id="")
+    peer.react("sarah", card.id, "white_check_mark")
+    await say(james, peer, "after")
+    first, reacted, last = await events.take(3)
+    assert (first, last) == ("card", "after")
+    [listed] = await bot.reactions(card.id)
+    sarah = peer.user_id("sarah")
+    assert reacted == Reacted(card.id, peer.channel_id, sarah, "white_check_mark", listed.create_at_ms)
+
+
+async def test_a_reaction_that_a_cut_connection_missed_arrives_when_it_is_resumed(
+    events: Events, bot: MattermostClient, peer: MattermostPeer
+) -> None:
+    await events.next()
+    card = await bot.create_post(peer.channel_id, "card", props={}, pending_post_id="")
+    await events.next()
+    peer.hub.drop("claude")
+    peer.react("sarah", card.id, "x")
+    assert isinstance(await events.next(), Disconnected)
+    resumed, reacted = await events.take(2)
+    assert (resumed, reacted.emoji) == (Connected(resumed=True), "x")
+
+
+async def test_a_reaction_that_no_stream_kept_is_listed_on_its_post(
+    events: Events, bot: MattermostClient, peer: MattermostPeer
+) -> None:
+    await events.next()
+    card = await bot.create_post(peer.channel_id, "card", props={}, pending_post_id="")
+    await events.next()
+    peer.hub.drop("claude", forget=True)
+    peer.react("sarah", card.id, "x")
+    assert isinstance(await events.next(), Disconnected)
+    assert await events.next() == Connected(resumed=False)
+    assert [one.emoji for one in await bot.reactions(card.id)] == ["x"]
 
 
 async def test_a_cut_connection_is_resumed_and_what_was_missed_arrives(

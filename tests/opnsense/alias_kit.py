@@ -20,6 +20,7 @@ class Bench:
         self.clock = Clock()
         self.resolved: dict[str, frozenset[str]] = {}
         self.claims = 0
+        self.shown: list[tuple[str, ...]] = []
         self.client = self.made()
 
     def made(self, **changes: Any) -> OPNsenseClient:
@@ -40,11 +41,17 @@ class Bench:
     async def claim(self) -> None:
         self.claims += 1
 
-    async def save(self, *domains: str, remove: tuple[str, ...] = ()) -> Saved:
-        return await self.client.save(add=domains, remove=remove, before_write=self.claim)
+    async def show(self, entries: tuple[str, ...]) -> None:
+        self.claims += 1
+        self.shown.append(entries)
 
-    async def apply(self, *domains: str, table_before: tuple[str, ...] | None = None) -> Applied:
-        return await self.client.apply(domains, table_before, before_write=self.claim)
+    async def save(self, *domains: str, remove: tuple[str, ...] = ()) -> Saved:
+        return await self.client.save(add=domains, remove=remove, before_write=self.show)
+
+    async def apply(
+        self, *domains: str, table_before: tuple[str, ...] | None = None, gone: tuple[str, ...] = ()
+    ) -> Applied:
+        return await self.client.apply(domains, table_before, gone=gone, before_write=self.claim)
 
 
 async def refusal(what: Any) -> Refused:

@@ -44,7 +44,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield http
 
 
-async def nothing() -> None:
+async def nothing(*_entries: object) -> None:
     """The claim is ours."""
 
 

@@ -40,7 +40,7 @@ async def test_a_removal_leaves_the_others_as_they_are_doubled_ones_included(ben
 
 
 async def test_a_claim_that_is_gone_stops_the_write(bench: Bench) -> None:
-    async def gone() -> None:
+    async def gone(*_entries: object) -> None:
         raise RuntimeError("another copy acts")
 
     with pytest.raises(RuntimeError):

@@ -294,19 +294,6 @@ async def test_the_root_of_a_reply_comes_along_but_is_not_in_the_order():
         assert page["posts"][root["id"]]["reply_count"] == 1
 
 
-async def test_reactions_are_added_once_listed_and_removed():
-    async with sandbox() as box:
-        post = await box.post("james", "m")
-        me = box.peer.user_id("claude")
-        body = {"user_id": me, "post_id": post["id"], "emoji_name": "eyes"}
-        for _ in range(2):
-            assert (await box.call("claude", "POST", "/reactions", body))[0] == 200
-        _, listed = await box.call("james", "GET", f"/posts/{post['id']}/reactions")
-        assert [reaction["emoji_name"] for reaction in listed] == ["eyes"]  # type: ignore[index]
-        await box.call("claude", "DELETE", f"/users/me/posts/{post['id']}/reactions/eyes")
-        assert (await box.call("james", "GET", f"/posts/{post['id']}/reactions"))[1] == []
-
-
 # --- faults of a request -----------------------------------------------------------------------------------
 
 

@@ -145,7 +145,7 @@ async def test_our_buttons_context_in_another_channel_is_refused(bench: Bench) -
         {"trigger_id": 7},
         {"context": None},
         {"context": []},
-        {"context": {}},
+        {"context": {"mac": 5}},
         {"context": {"card_id": "a b", "request_id": "r", "action": "approve", "mac": "0" * 64}},
         {"context": {"card_id": "c", "request_id": "r", "action": "Approve", "mac": "0" * 64}},
         {"context": {"card_id": "c", "request_id": "r", "action": "approve", "mac": "0" * 63}},

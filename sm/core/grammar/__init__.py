@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from attrs import frozen
 
 from sm.core.events import Intent
+from sm.core.grammar import decisions
 from sm.core.grammar.names import is_session, repository
 from sm.core.grammar.start_line import StartLine
 from sm.core.grammar.start_line import line as start_line
@@ -21,8 +22,39 @@ from sm.core.grammar.words import BRACKETS, DASHES, QUOTES, STOPS, bounded, one_
 
 __all__ = ["COMMANDS", "Known", "Reading", "mentions", "read", "repository"]
 
-Command = Literal["start", "stop", "status", "help", "diff", "push", "fetch"]
+Command = Literal[
+    "start", "stop", "status", "help", "diff", "push", "fetch", decisions.Decision, "pending", "net"
+]
 COMMANDS: tuple[Command, ...] = get_args(Command)
+_ALONE = frozenset({"help", "pending", "net"})
+# One edit away from a command, and the first word of many a sentence to the agent.
+_ORDINARY = frozenset(
+    {
+        "approved",
+        "approver",
+        "approves",
+        "defy",
+        "dens",
+        "dent",
+        "evoke",
+        "revoked",
+        "revokes",
+        "bending",
+        "ending",
+    }
+    | {
+        "fending",
+        "lending",
+        "mending",
+        "penning",
+        "rending",
+        "sending",
+        "spending",
+        "tending",
+        "vending",
+        "wending",
+    }
+)
 NOTHING_KNOWN = Known()
 _ENDS = ".,!:;"  # of a sentence that is no question
 
@@ -65,7 +97,8 @@ def _read_body(body: str, bot: str, known: Known) -> Intent:
         return _read_command(command, words[1:], bot, known)
     if quoted := _read_quoted(body, bot, known):
         return quoted
-    if nearest := _nearest(lowered):
+    nearest = _nearest(lowered)
+    if nearest and not _is_sentence(lowered, nearest, words[1:], bot, known):
         meant = _read_command(nearest, words[1:], bot, known)
         return Intent("correct", problem="typo", word=bounded(words[0]), suggestion=_line(meant, bot))
     return Intent("text")
@@ -88,7 +121,9 @@ def _read_quoted(body: str, bot: str, known: Known) -> Intent | None:
 def _read_command(name: Command, rest: Sequence[str], bot: str, known: Known) -> Intent:
     if name == "start":
         return StartLine(known).read(rest, bot)
-    if name == "help" and rest:
+    if name in decisions.DECISIONS:
+        return decisions.read(name, rest, bot, known)
+    if name in _ALONE and rest:
         word = bounded(" ".join(rest))
         return Intent("correct", problem="takes_nothing", word=word, suggestion=f"@{bot} {name}")
     if not rest:
@@ -116,6 +151,8 @@ def _line(intent: Intent, bot: str) -> str:
         return intent.suggestion
     if intent.name == "start":
         return start_line(intent, bot)
+    if intent.names:
+        return decisions.line(intent, bot)
     return f"@{bot} {intent.name}" + (f" {intent.session}" if intent.session else "")
 
 
@@ -124,7 +161,19 @@ def _command(word: str) -> Command | None:
 
 
 def _nearest(word: str) -> Command | None:
-    """The command that is one edit (one letter more, less, other, or two swapped) away; words of four and more."""
+    """The command that is one edit (one letter more, less, other, or two swapped) away; both of four letters or more."""
     if len(word) < 4 or word[0] in QUOTES + BRACKETS:
         return None
-    return next((command for command in COMMANDS if one_edit(word, command)), None)
+    return next((command for command in COMMANDS if len(command) >= 4 and one_edit(word, command)), None)
+
+
+def _is_sentence(word: str, nearest: Command, rest: Sequence[str], bot: str, known: Known) -> bool:
+    """Whether it is an ordinary word with others behind it, none of which the command would be about."""
+    if word not in _ORDINARY or not rest:
+        return False
+    if nearest not in decisions.DECISIONS:
+        return True
+    return (
+        not decisions.has_name(rest, NOTHING_KNOWN)
+        and decisions.read(nearest, rest, bot, known).name == "correct"
+    )

@@ -21,11 +21,15 @@ _SSH = "git@"
 
 @frozen
 class Known:
-    """What the settings say of names: the projects, the owner of a bare name, the server that repositories are on."""
+    """What the settings say of names.
+
+    The projects, the owner of a bare name, the server that repositories are on, the sets of hosts (in lower case).
+    """
 
     projects: tuple[str, ...] = ()
     default_org: str = ""
     git_url: str = "https://github.com"
+    sets: tuple[str, ...] = ()
 
 
 @frozen

@@ -112,10 +112,13 @@ def _help(facts: Facts) -> str:
         f"`@{bot} start org/repo` starts a session on a GitHub repository; `org/repo@branch` on that branch, "
         "`--worktree` or `--worktree=NAME` in a folder of its own\n"
         f"`@{bot} stop` ends it, `@{bot} status` says what it is doing\n"
+        f"`@{bot} approve HOST` opens a host until it is revoked; `for this session` or `for 1 hour` behind it ends that. "
+        f"`@{bot} deny HOST` says no, with a reason if you write one behind it; `@{bot} revoke HOST` takes it back\n"
+        f"`@{bot} pending` lists the requests that wait for a decision, `@{bot} net` what is open, for whom and until when\n"
         f"`@{bot} diff` shows the change so far, `@{bot} push` pushes its branch after you have seen what goes out, "
         f"`@{bot} fetch` brings new commits within its reach\n"
         "Every other message in the channel goes to the agent while a session runs; a further session talks in the "
-        "thread of its start message. When the agent needs a host, a card asks you."
+        "thread of its start message. When the agent needs a host, a card asks; a button, a ✅ or ❌ on it, or a command decides."
     )
 
 

@@ -39,4 +39,11 @@ CORRECTIONS: Final = {
     "As it is:\n`{suggestion}`",
     "project_worktree": "The project `{word}` is a folder that is used as it is: it has no worktrees. "
     "As it is:\n`{suggestion}`",
+    "no_name": "Which one? Write the host's name behind the command. This lists them:\n`{suggestion}`",
+    "no_host": "`{word}` is no host and no set of hosts that I know. This lists what I do:\n`{suggestion}`",
+    "set_name": "`{word}` is not quite the name of a set of hosts. Did you mean this?\n`{suggestion}`",
+    "more_words": "I take hosts and sets of hosts, but I also read `{word}`. Without that:\n`{suggestion}`",
+    "scope": "An approval holds until it is revoked, `for this session` or `for 1 hour`, but I read `{word}`. "
+    "Write one of them:\n`{suggestion}`",
+    "too_many_names": "I take 20 hosts at a time. Write fewer:\n`{suggestion}`",
 }

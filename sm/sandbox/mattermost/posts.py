@@ -18,6 +18,7 @@ from sm.sandbox.mattermost.rest import (
     LATE_S,
     SAVE_S,
     ApiError,
+    allowed_in,
     answer,
     body_object,
     channel_in_path,
@@ -71,7 +72,7 @@ class Posts:
         user = logged_in(request, self.store)
         body = await body_object(request, "post")
         channel_id = str(body.get("channel_id"))
-        if not self.store.is_member(channel_id, user.id):
+        if not allowed_in(self.store, channel_id, user):
             raise no_permission()
         if self.store.channels[channel_id].delete_at:
             text = "Can not post to deleted channel."

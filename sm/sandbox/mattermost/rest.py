@@ -289,14 +289,14 @@ def readable_post(request: web.Request, store: Store) -> Post:
 
 
 def allowed_in(store: Store, channel_id: str, user: User) -> bool:
-    """Whether the user may see a post of the channel, press and react there: members may, and system administrators."""
-    return store.is_member(channel_id, user.id) or user.is_admin
+    """Whether the user may read, write, press and react in the channel: members may, and system administrators."""
+    return channel_id in store.channels and (store.is_member(channel_id, user.id) or user.is_admin)
 
 
 def channel_in_path(request: web.Request, store: Store, asking: User) -> Channel:
-    """The channel that `{channel_id}` names, for a member of it. Raises 403, also when there is none."""
+    """The channel that `{channel_id}` names, for who may read it. Raises 403, also when there is none."""
     channel_id = path_id(request, "channel_id")
-    if not store.is_member(channel_id, asking.id):
+    if not allowed_in(store, channel_id, asking):
         raise no_permission()
     return store.channels[channel_id]
 
