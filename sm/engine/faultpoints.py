@@ -1,7 +1,8 @@
 """Named points at which the process can be made to die; a no-op in production.
 
 `POINT:KIND`, for example `after_commit:agent.append`: between the commit of a command of that kind and its effect;
-`after_effect:agent.append`: between its effect and the commit of what came of it.
+`after_effect:agent.append`: between its effect and the commit of what came of it. `after_read:alias.write`, only there:
+between the record of what stands in the alias and the request that changes it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Protocol
 from sm.core.commands import COMMANDS
 
 POINTS = ("after_commit", "after_effect")
+INNER = (("after_read", "alias.write"),)
 
 
 class FaultPoints(Protocol):
@@ -40,7 +42,7 @@ class KillAt:
     def parse(cls, text: str) -> KillAt:
         """Read `POINT:KIND`; ValueError says which points and kinds there are."""
         point, _, kind = text.partition(":")
-        if point not in POINTS or kind not in COMMANDS:
+        if (point not in POINTS or kind not in COMMANDS) and (point, kind) not in INNER:
             raise ValueError(
                 f"--fault takes POINT:KIND, POINT one of {', '.join(POINTS)}, KIND one of {', '.join(sorted(COMMANDS))}"
             )

@@ -236,7 +236,7 @@ class Service:
         outages = Outages(self.writer, clock)
         self._dispatcher = Dispatcher(
             self.writer,
-            self._effectors(secret),
+            self._effectors(secret, faults),
             clock=clock,
             faults=faults,
             outages=outages,
@@ -375,7 +375,7 @@ class Service:
         )
         return Ingress(bot_name=bot_name, place=place, masker=self._masker, new_session_id=random_session_id)
 
-    def _effectors(self, secret: bytes) -> dict[type[Command], Effector]:
+    def _effectors(self, secret: bytes, faults: FaultPoints) -> dict[type[Command], Effector]:
         chat = ChatEffectors(
             self._peers.mattermost,
             identity=self._identity,
@@ -396,6 +396,7 @@ class Service:
             clock=self._clock,
             still_ours=self._still_ours,
             writer=self.writer,
+            faults=faults,
         )
         return {
             Say: chat.say,

@@ -19,6 +19,7 @@ from sm.core.events import (
 from sm.core.outcome import Refused, Unreachable
 from sm.engine.clock import Clock
 from sm.engine.dispatch import Job
+from sm.engine.faultpoints import FaultPoints
 from sm.engine.names import Names
 from sm.engine.writer import Submission, Writer
 from sm.opnsense.client import OPNsenseClient
@@ -55,6 +56,7 @@ class AliasEffectors:
         clock: Clock,
         still_ours: Callable[[], Awaitable[None]],
         writer: Writer,
+        faults: FaultPoints,
     ) -> None:
         self._client = client
         self._names = names
@@ -62,6 +64,7 @@ class AliasEffectors:
         self._clock = clock
         self._still_ours = still_ours
         self._writer = writer
+        self._faults = faults
 
     async def resolve_card(self, job: Job) -> Event:
         """What the names of a card lead to now."""
@@ -83,6 +86,7 @@ class AliasEffectors:
             await self._writer.submit(
                 Submission(job.issued.stream, lambda _: read, f"read:{job.id}:{digest}", job.id)
             )
+            self._faults.reached("after_read", job.command.KIND)
             await self._check(job)
 
         try:
