@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from attrs import evolve
+
 from sm.core import commands as c
 from sm.core import events as e
 from sm.core import streams
@@ -40,12 +42,35 @@ _UUID = message_uuid(_STREAM, 21)
 _DOMAIN, _REQUEST, _CARD_ID = "pypi.org", "r27x0", "c29"
 _TABLE = ("160.79.104.10", "2607:6bc0::10")
 _TABLE_AFTER = ("151.101.0.223", *_TABLE, "2a04:4e42::223")
+_RESOLVED = e.Resolved(_DOMAIN, "found", ("151.101.0.223", "2a04:4e42::223"))
+_PYTHON = e.DomainSet("python", (_DOMAIN, "files.pythonhosted.org"))
+_POLICY = e.Policy(approvers=("james", "sarah"), sets=(_PYTHON,))
+_DOING = "pip install pytest"
+_VIEW = c.CardView(
+    card_id=_CARD_ID,
+    session_id=_SESSION,
+    title="acme/webapp",
+    user_name="james",
+    doing=_DOING,
+    rows=(
+        c.CardRow(
+            request_id=_REQUEST,
+            domain=_DOMAIN,
+            state="pending",
+            reason="install pytest",
+            status="found",
+            addresses=_RESOLVED.addresses,
+        ),
+    ),
+    offers=(_PYTHON,),
+    expires_ms=_NOON_MS + 86_400_000,
+)
 _ANSWER = json.dumps(
     {
         "type": "assistant",
         "message": {
             "role": "assistant",
-            "content": [{"type": "text", "text": f"[NETWORK_REQUEST: {_DOMAIN}]"}],
+            "content": [{"type": "text", "text": f"[NETWORK_REQUEST: {_DOMAIN} — install pytest]"}],
         },
         "parent_tool_use_id": None,
         "session_id": _SESSION,
@@ -162,7 +187,7 @@ _EVENTS: tuple[Event, ...] = (
         end=9209 + len(_ANSWER) + 1,
         line=_ANSWER,
         terminated=True,
-        verdicts=(e.Verdict(_DOMAIN),),
+        verdicts=(e.Verdict(_DOMAIN, reason="install pytest"),),
     ),
     e.LineAppended(generation=1, length=216),
     e.AppendRefused(generation=1, expected=216, length=219),
@@ -171,39 +196,61 @@ _EVENTS: tuple[Event, ...] = (
     e.AgentStopped(generation=1, meaning="ended", exit="143 0 exited 143 false"),
     e.MessageProbed(generation=1, uuid=_UUID, found=True),
     e.TimerFired(name="ready", generation=1),
-    # a domain
-    e.NetworkRequested(request_id=_REQUEST, session_id=_SESSION, channel_id=_CHANNEL, domain=_DOMAIN),
+    # domains
+    e.AliasConfigured(policy=_POLICY),
+    e.NetworkRequested(
+        session_id=_SESSION,
+        channel_id=_CHANNEL,
+        asks=(e.Ask(_REQUEST, _DOMAIN, reason="install pytest"),),
+        title="acme/webapp",
+        user_id=_JAMES,
+        user_name="james",
+        doing=_DOING,
+    ),
+    e.CardResolved(card_id=_CARD_ID, names=(_RESOLVED,)),
     e.CardPosted(card_id=_CARD_ID, post_id=_CARD_POST, channel_id=_CHANNEL),
-    e.CardUpdated(card_id=_CARD_ID, status="approved"),
+    e.CardUpdated(card_id=_CARD_ID),
     e.CardFailed(card_id=_CARD_ID, code="not_found", detail="The post is gone (404)."),
-    e.CardPressed(
-        card_id=_CARD_ID,
-        request_id=_REQUEST,
+    e.NetworkDecided(
         action="approve",
         channel_id=_CHANNEL,
-        post_id=_CARD_POST,
         user_id=_JAMES,
         user_name="james",
         via="button",
-    ),
-    e.AliasSaved(
+        card_id=_CARD_ID,
         request_id=_REQUEST,
-        domain=_DOMAIN,
+        post_id=_CARD_POST,
+    ),
+    e.NetworkListRequested(what="net", channel_id=_CHANNEL, user_name="james"),
+    e.NetworkSessionEnded(session_id=_SESSION),
+    # the alias
+    e.AliasRead(entries=("api.anthropic.com",)),
+    e.AliasWritten(
+        add=(_DOMAIN,),
+        remove=(),
+        names=(_RESOLVED,),
         changed=True,
-        before=("api.anthropic.com",),
-        after=("api.anthropic.com", _DOMAIN),
+        entries=("api.anthropic.com", _DOMAIN),
         table_before=_TABLE,
     ),
-    e.AliasApplied(request_id=_REQUEST, domain=_DOMAIN, resolved="seen", table=_TABLE_AFTER),
+    e.AliasApplied(added=(_DOMAIN,), removed=(), resolved="seen", table=_TABLE_AFTER),
     e.AliasFailed(
-        request_id=_REQUEST,
-        domain=_DOMAIN,
-        step="save",
+        step="write",
         code="unauthorized",
         detail="OPNsense does not accept the API key (401): check SM_OPNSENSE_KEY, SM_OPNSENSE_SECRET and the API user.",
     ),
+    e.AliasObserved(
+        entries=("api.anthropic.com", _DOMAIN),
+        names=(e.Resolved(_DOMAIN, "found", ("10.0.0.5",), refused="not_global", address="10.0.0.5"),),
+        table=_TABLE_AFTER,
+    ),
+    e.AliasTroubled(
+        code="disabled", detail="The alias llm_approved_domains is disabled: enable it in OPNsense."
+    ),
+    e.NetworkTried(domain=_DOMAIN, state="reachable", detail="pypi.org answered on port 443."),
+    # what the session hears
     e.NetworkApproved(request_id=_REQUEST, domain=_DOMAIN, user_name="james", already=False),
-    e.NetworkDenied(request_id=_REQUEST, domain=_DOMAIN, user_name="sarah", reason=""),
+    e.NetworkDenied(request_id=_REQUEST, domain=_DOMAIN, user_name="sarah", reason="use the mirror"),
     e.NetworkFailed(request_id=_REQUEST, domain=_DOMAIN, user_name="james", code="unseen", detail=""),
     # a VM
     e.HostKeySeen(
@@ -258,18 +305,21 @@ _COMMANDS: tuple[Command, ...] = (
     c.PushBranch(session_id=_SESSION, org="acme", repo="webapp", commit=_COMMIT, target="sm/abc12345"),
     c.Say(channel_id=_CHANNEL, message="preparing", facts=(("repository", "acme/webapp"),)),
     c.Relay(channel_id=_CHANNEL, part=0),
-    c.PostCard(
-        card_id=_CARD_ID, request_id=_REQUEST, channel_id=_CHANNEL, session_id=_SESSION, domain=_DOMAIN
-    ),
+    c.SayPrivately(user_id=_JAMES, message="may_not_decide", facts=(("code", "own"), ("who", ""))),
+    c.ResolveCard(card_id=_CARD_ID, domains=(_DOMAIN,)),
+    c.PostCard(card_id=_CARD_ID, channel_id=_CHANNEL, view=_VIEW),
     c.UpdateCard(
         card_id=_CARD_ID,
-        request_id=_REQUEST,
         channel_id=_CHANNEL,
         post_id=_CARD_POST,
-        session_id=_SESSION,
-        domain=_DOMAIN,
-        status="approved",
-        user_name="james",
+        view=evolve(
+            _VIEW,
+            rows=(
+                evolve(_VIEW.rows[0], state="approved", user_name="james", via="button", reach="reachable"),
+            ),
+            offers=(),
+            expires_ms=0,
+        ),
     ),
     c.PrepareRepository(session_id=_SESSION, org="acme", repo="webapp"),
     c.StartAgent(
@@ -291,8 +341,11 @@ _COMMANDS: tuple[Command, ...] = (
     c.StopAgent(session_id=_SESSION, generation=1),
     c.ProbeMessage(session_id=_SESSION, generation=1, uuid=_UUID),
     c.SetTimer(session_id=_SESSION, name="ready", generation=1, due_ms=_NOON_MS + 60_000),
-    c.SaveAlias(alias=_ALIAS, request_id=_REQUEST, domain=_DOMAIN),
-    c.ApplyAlias(alias=_ALIAS, request_id=_REQUEST, domain=_DOMAIN, table_before=_TABLE),
+    c.WriteAlias(alias=_ALIAS, add=(_DOMAIN,), remove=("files.example",)),
+    c.ApplyAlias(
+        alias=_ALIAS, added=(_DOMAIN,), removed=("files.example",), gone=("192.0.2.7",), table_before=_TABLE
+    ),
+    c.TryDomain(domain=_DOMAIN, due_ms=_NOON_MS + 90_000),
 )
 
 EXAMPLES: Sequence[Event | Command] = (*_EVENTS, *_COMMANDS)
