@@ -51,7 +51,7 @@ def test_the_readme_shows_what_sm_parse_prints() -> None:
 
 def test_each_line_that_the_readme_shows_is_read_as_a_command() -> None:
     known = Known(projects=("myproject",), sets=("python",))
-    lines = re.findall(r"^\| `(@claude [^`]+)`|`(?=@claude \S+ )(@claude [^`]+)`", README, re.MULTILINE)
+    lines = re.findall(r"^\| `(@claude [^`]+)`|`(?=@claude [^\s`]+ )(@claude [^`]+)`", README, re.MULTILINE)
     assert len(lines) > 20
     for line in map("".join, lines):
         read = parse(line.replace("HOST", "pypi.org"), bot="claude", known=known)
