@@ -25,6 +25,7 @@ from sm.sandbox.control import Action, ActionError, ControlServer, Section
 from sm.sandbox.faults import Faults
 from sm.sandbox.git.host import GitHost
 from sm.sandbox.mattermost.peer import MattermostPeer
+from sm.sandbox.network.dns import NameServer
 from sm.sandbox.network.gate import Gate, Mode
 from sm.sandbox.network.index import HOSTS, PackageIndex
 from sm.sandbox.network.names import Names
@@ -87,6 +88,7 @@ class Ports:
     control: int = 0
     agent: int = 0
     callback: int = 0
+    dns: int = 0
 
 
 @frozen
@@ -142,6 +144,7 @@ class Sandbox:
         names = Names()
         self.mattermost = MattermostPeer.create(self.faults, self.folder)
         self.gate = Gate(self.folder / "gate", names, mode=chosen.gate)
+        self.dns = NameServer(names)
         self.index = PackageIndex()
         self.git = GitHost(Layout(self.folder).upstream, self.faults, self.gate, is_open=chosen.git_open)
         self.agent_api = AgentApi(self.faults)
@@ -179,6 +182,7 @@ class Sandbox:
 
     async def _start(self) -> None:
         await self._enter(self.agent_api.start(HOST, self._ports.agent), self.agent_api.stop)
+        await self._enter(self.dns.start(self._ports.dns), self.dns.stop)
         await self._enter(self.index.start(), self.index.stop)
         await self._enter(self.gate.start(), self.gate.stop)
         self.gate.serve(AGENT_API, self.agent_api.port)
@@ -215,6 +219,7 @@ class Sandbox:
             "SM_OPNSENSE_SECRET": self._secret,
             "SM_OPNSENSE_ALIAS": ALIAS,
             "SM_OPNSENSE_FINGERPRINT": self.opnsense.fingerprint,
+            "SM_RESOLVER": self.dns.address,
             "SM_LISTEN_ADDR": f"{HOST}:{self._callback_port}",
             "SM_CALLBACK_URL": f"http://{HOST}:{self._callback_port}/callback",
             "SM_CALLBACK_SECRET": self._callback_secret(),
@@ -244,6 +249,7 @@ class Sandbox:
         return {
             **self.mattermost.sections(),
             "opnsense": self.opnsense.state,
+            "dns": self.dns.state,
             "vm": self.vm.state,
             "agent": self.agent_api.state,
             "index": self.index.state,
@@ -255,6 +261,7 @@ class Sandbox:
         return {
             **self.mattermost.actions(),
             **self.opnsense.actions,
+            **self.dns.actions,
             "vm/power-cut": self._power_cut,
             "git/firewall": self._git_firewall,
         }

@@ -39,6 +39,7 @@ def sandbox(
     control_port: Port = 0,
     agent_port: Port = 0,
     callback_port: Port = 0,
+    dns_port: Port = 0,
     gate: Mode | None = None,
     stand_in: Annotated[bool, Parameter(negative="")] = False,
     git_closed: Annotated[bool, Parameter(negative="")] = False,
@@ -66,6 +67,8 @@ def sandbox(
         Port of the agent's scripted API.
     callback_port
         Port of the service's own listener.
+    dns_port
+        Port of the DNS server (UDP and TCP).
     gate
         How the network is blocked: by a network namespace or by a proxy; the best that works here if not given.
     stand_in
@@ -74,7 +77,7 @@ def sandbox(
         Let the VM's git reach github.com only once it is approved; otherwise it is open from the beginning.
 
     """
-    ports = Ports(mattermost_port, opnsense_port, vm_port, control_port, agent_port, callback_port)
+    ports = Ports(mattermost_port, opnsense_port, vm_port, control_port, agent_port, callback_port, dns_port)
     choices = Choices(gate=gate, claude="" if stand_in else None, git_open=not git_closed)
     try:
         with ExitStack() as stack:

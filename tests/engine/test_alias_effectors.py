@@ -22,7 +22,7 @@ from sm.sandbox.network.names import Names
 from sm.sandbox.opnsense.peer import OPNsensePeer
 
 KEY, SECRET = "k" * 20, "s" * 20
-ADDRESS = "198.51.100.7"
+ADDRESS = "192.52.193.107"
 
 
 class Wall:
@@ -289,7 +289,7 @@ async def test_trouble_on_the_way_still_writes_once(wall: Wall, fault: str, endp
 
 
 async def test_two_approvals_at_once_are_both_in_the_alias(wall: Wall) -> None:
-    wall.names.set("example.com", ["198.51.100.8"])
+    wall.names.set("example.com", ["192.52.193.108"])
     first, second = await approve(wall), await approve(wall, "example.com")
     await until(lambda: (state(wall, first), state(wall, second)) == ("approved", "approved"))
     assert wall.content == ["api.anthropic.com", "pypi.org", "example.com"]

@@ -219,7 +219,7 @@ async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dic
     for left in (await peers.control("GET", "state/vm"))["containers"]:  # by a play that failed
         await peers.on_vm(f"podman rm -f {left['id']}")
     domain = f"run{number}.example.com"
-    await peers.control("POST", "opnsense/dns", {"name": domain, "addresses": [f"198.51.100.{100 + number}"]})
+    await peers.control("POST", "opnsense/dns", {"name": domain, "addresses": [f"192.52.193.{100 + number}"]})
     writes_before = (await peers.control("GET", "state/opnsense"))["set_item"]
     projects = json.dumps({"mine": f"{Path(peers.variables['SM_REPOS_BASE_PATH']).parent}/projects/mine"})
     service = Service({**peers.variables, "SM_PROJECTS": projects}, folder / "journal.db", fault)

@@ -82,7 +82,7 @@ async def vm(rig: Rig) -> AsyncIterator[Vm]:
         VmSettings(
             host=host, port=int(port), user=env["SM_VM_USER"], private_key=env["SM_VM_SSH_KEY"],
             pinned_host_keys=(env["SM_VM_HOST_KEY"],), repos_base=env["SM_REPOS_BASE_PATH"],
-            worktrees=env["SM_WORKTREES_PATH"], sessions=env["SM_SESSIONS_PATH"], runtime="podman",
+            worktrees=env["SM_WORKTREES_PATH"], sessions=env["SM_SESSIONS_PATH"], runtime=rig.vm.runtime,
             network=env["SM_CONTAINER_NETWORK"], image=env["SM_CONTAINER_IMAGE"],
         ),
         accept_host_key=None,

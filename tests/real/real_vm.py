@@ -242,8 +242,12 @@ class RealVm:
 
     def cut(self) -> None:
         """Every SSH connection breaks at this moment; what ran detached goes on."""
+        behind = [pid for daemon in self._daemons for pid in _children(daemon.pid, "sshd")]
         for daemon in self._daemons:
             daemon.kill()
+        for pid in behind:  # it has the connection, too, as the user, and would go on without its monitor
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for daemon in self._daemons:
             daemon.wait()
         self._daemons.clear()
@@ -290,6 +294,14 @@ class RealVm:
             for number, name, status in (line.split()[:3] for line in listed.splitlines())
         ]
         return {"agent": "real CLI", "containers": containers}
+
+
+def _children(pid: int, name: str) -> list[int]:
+    """The processes of this name that a process has started."""
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(one) for one in children if Path(f"/proc/{one}/comm").read_text().strip() == name]
+    return []
 
 
 def environment_inside(gate: Gate) -> dict[str, str]:

@@ -14,8 +14,8 @@ from sm.sandbox.opnsense.peer import ALIAS_UUID, OPNsensePeer
 
 AUTH = {"Authorization": aiohttp.encode_basic_auth("key", "secret")}
 JSON = AUTH | {"Content-Type": "application/json"}
-ANTHROPIC = ["198.51.100.10", "2001:db8::10"]
-PYPI = ["198.51.100.20", "198.51.100.21"]
+ANTHROPIC = ["192.52.193.10", "2620:4f:8000::10"]
+PYPI = ["192.52.193.20", "192.52.193.21"]
 
 
 class Client:

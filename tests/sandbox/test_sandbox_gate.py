@@ -15,7 +15,7 @@ import pytest
 
 from sm.sandbox.faults import Faults
 from sm.sandbox.network import netns
-from sm.sandbox.network.gate import Gate, Mode
+from sm.sandbox.network.gate import NOWHERE, Gate, Mode
 from sm.sandbox.network.index import HOSTS, PackageIndex, build_wheel
 from sm.sandbox.network.names import Names
 from sm.sandbox.network.netns import NamespaceUnavailableError
@@ -157,7 +157,7 @@ async def test_a_shared_address_opens_every_name_that_has_it(gate: Gate) -> None
 
 async def test_a_name_that_moved_is_blocked_until_the_table_follows(gate: Gate) -> None:
     await gate.table_changed(opened(gate, "example.com"))
-    gate.names.set("example.com", ["203.0.113.200"])
+    gate.names.set("example.com", ["192.175.48.200"])
     assert await unanswered(gate, "https://example.com/")
     await gate.table_changed(opened(gate, "example.com"))
     assert await reached(gate, "https://example.com/")
@@ -181,6 +181,28 @@ async def test_the_box_reaches_no_port_of_this_machine(gate: Gate) -> None:
         assert await curl(gate, f"http://{address}:{port}/", limit_s=0.3) in {7, 28}
     assert not reached.is_set()
     server.close()
+
+
+async def test_public_addresses_are_told_only_where_they_cannot_be_reached(gate: Gate) -> None:
+    """The names' addresses are somebody's outside: where no namespace holds a program, it is told of nowhere instead."""
+    rows = [line.split()[0] for line in gate.hosts_file.read_text().splitlines()[1:]]
+    if gate.mode == "namespace":
+        assert set(rows) == {
+            one for name in gate.names.table() for one in gate.names.lookup(name) if ":" not in one
+        }
+        links = subprocess.run(
+            ["ip", "-o", "-n", gate.wrap([])[1].rpartition("/")[2].replace("-box", "-net"), "link"],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        assert {line.split()[1].partition("@")[0].rstrip(":") for line in links.splitlines()} == {
+            "lo",
+            "up0",
+            "hole0",
+        }
+    else:
+        assert set(rows) == {NOWHERE}
+        gate.names.set("new.example", ["192.175.48.9"])
+        assert f"{NOWHERE} new.example\n" in gate.hosts_file.read_text()
 
 
 async def test_standard_input_and_the_exit_status_pass_through(gate: Gate) -> None:

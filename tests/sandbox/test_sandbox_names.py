@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
-from sm.sandbox.network.names import BadNameError, Names
+from sm.core.addresses import judge
+from sm.sandbox.network.names import EXAMPLE_NAMES, BadNameError, Names
 
 
 def test_a_name_moves_and_its_old_servers_stay() -> None:
@@ -37,3 +40,14 @@ def test_whoever_subscribed_is_told_of_each_change() -> None:
 def test_what_is_no_name_or_address_is_refused(name: str, addresses: list[str]) -> None:
     with pytest.raises(BadNameError):
         Names({}).set(name, addresses)
+
+
+def test_the_example_names_have_addresses_that_may_be_opened() -> None:
+    addresses = [address for found in EXAMPLE_NAMES.values() for address in found]
+    assert judge(addresses) == ("", "")
+    assert all(ipaddress.ip_address(address).is_global for address in addresses)
+
+
+def test_a_hosts_file_can_send_every_name_to_one_place() -> None:
+    names = Names({"a.example": ["192.0.2.1", "192.0.2.2"], "six.example": ["2001:db8::1"]})
+    assert names.hosts("192.0.2.9") == "127.0.0.1 localhost\n192.0.2.9 a.example\n"

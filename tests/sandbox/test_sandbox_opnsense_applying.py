@@ -17,7 +17,7 @@ async def test_nothing_applies_without_reconfigure(firewall: Client) -> None:
     await firewall.peer.actions["opnsense/cron"]({})
     assert await firewall.table() == ANTHROPIC
     assert await firewall.reconfigure() == {"status": "ok"}
-    assert await firewall.table() == ["198.51.100.10", *PYPI, "2001:db8::10"]
+    assert await firewall.table() == ["192.52.193.10", *PYPI, "2620:4f:8000::10"]
 
 
 async def test_the_gate_is_told_before_reconfigure_answers(firewall: Client) -> None:
@@ -125,9 +125,9 @@ async def test_an_administrator_can_edit_beside_us(firewall: Client) -> None:
     edit = firewall.peer.actions["opnsense/edit"]
     await edit({"add": ["example.com"]})
     assert firewall.content() == ["api.anthropic.com", "example.com"]
-    assert "203.0.113.10" in await firewall.table()
+    assert "192.175.48.10" in await firewall.table()
     await edit({"remove": ["example.com"], "apply": False})
-    assert "203.0.113.10" in await firewall.table()
+    assert "192.175.48.10" in await firewall.table()
     with pytest.raises(ActionError, match="not a valid hostname"):
         await edit({"add": ["*.example.com"]})
 
@@ -141,12 +141,12 @@ async def test_a_name_without_an_answer_is_saved_and_opens_nothing(firewall: Cli
 async def test_names_are_resolved_again_after_their_interval_only(firewall: Client) -> None:
     await firewall.set("example.com")
     await firewall.reconfigure()
-    await firewall.peer.actions["opnsense/dns"]({"name": "example.com", "addresses": ["203.0.113.99"]})
+    await firewall.peer.actions["opnsense/dns"]({"name": "example.com", "addresses": ["192.175.48.99"]})
     await firewall.reconfigure()
-    assert await firewall.table() == ["203.0.113.10"]
+    assert await firewall.table() == ["192.175.48.10"]
     firewall.faults.set_scale("opnsense.refresh", 0)
     await firewall.peer.actions["opnsense/cron"]({})
-    assert await firewall.table() == ["203.0.113.99"]
+    assert await firewall.table() == ["192.175.48.99"]
 
 
 async def test_a_name_that_fails_at_a_refresh_loses_its_addresses(firewall: Client) -> None:
@@ -164,7 +164,7 @@ async def test_ranges_negations_and_other_aliases_end_up_as_rows(firewall: Clien
         "!10.0.0.2",
         "10.0.0.2/31",
         "10.9.0.0/24",
-        "203.0.113.77",
+        "192.175.48.77",
     ]
     assert {"10.0.0.1", "10.0.0.3"} <= firewall.peer.applied
     assert "10.0.0.2" not in firewall.peer.applied

@@ -6,73 +6,20 @@ import asyncio
 import contextlib
 import ipaddress
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from socket import socket
 
+from sm.sandbox.network.listener import CHUNK_BYTES, Listener
 from sm.sandbox.network.names import Names
 from sm.sandbox.network.tls import SandboxCA
 
-MAX_CONNECTIONS = 500
 MAX_HANG_S = 300.0
-_CHUNK_BYTES = 1 << 16
 _MAX_HEAD_BYTES = 1 << 14
 _PAGE = b"<!doctype html><title>Session Manager sandbox</title>\n"
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(_PAGE), _PAGE)
 )
-
-Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class _Listener:
-    """An asyncio server whose connections are counted, bounded, and ended with it."""
-
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        self.port = 0
-
-    async def start(
-        self, port: int = 0, sock: socket | None = None, tls: ssl.SSLContext | None = None
-    ) -> None:
-        if sock is None:
-            server = await asyncio.start_server(
-                self._connected, "127.0.0.1", port, ssl=tls, limit=_CHUNK_BYTES
-            )
-        else:
-            server = await asyncio.start_server(self._connected, sock=sock, ssl=tls, limit=_CHUNK_BYTES)
-        self._server = server
-        self.port = int(server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        if self._server is None:
-            return
-        self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._tasks) >= MAX_CONNECTIONS:
-            writer.transport.abort()
-            return
-        self._tasks.add(task)
-        try:
-            await self._handle(reader, writer)
-        except (OSError, EOFError, asyncio.LimitOverrunError):
-            pass  # the other side went away or spoke no HTTP: nothing is owed to it
-        except asyncio.CancelledError:
-            if self._server is not None and self._server.is_serving():
-                raise
-        finally:
-            self._tasks.discard(task)
-            writer.close()
 
 
 class Front:
@@ -87,7 +34,7 @@ class Front:
         self._names = names
         self._ports: dict[str, int] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._listener = _Listener(self._handle)
+        self._listener = Listener(self._handle)
 
     @property
     def port(self) -> int:
@@ -151,7 +98,7 @@ class Proxy:
         self._names = names
         self._table = table
         self._patience_s = patience_s
-        self._listener = _Listener(self._handle)
+        self._listener = Listener(self._handle)
         self.url = ""
 
     async def start(self, port: int = 0) -> None:
@@ -189,13 +136,13 @@ async def _hang(reader: asyncio.StreamReader, seconds: float) -> None:
     """Say nothing until the client gives up."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while await reader.read(_CHUNK_BYTES):
+            while await reader.read(CHUNK_BYTES):
                 pass
 
 
 async def _splice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
     """Carry bytes between a connection and 127.0.0.1:port until both sides have ended."""
-    behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port, limit=_CHUNK_BYTES)
+    behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port, limit=CHUNK_BYTES)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_carry(reader, behind_writer))
@@ -207,7 +154,7 @@ async def _splice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, po
 
 
 async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    while data := await source.read(_CHUNK_BYTES):
+    while data := await source.read(CHUNK_BYTES):
         target.write(data)
         await target.drain()
     if target.can_write_eof():

@@ -23,6 +23,10 @@ from sm.sandbox.network.tls import SandboxCA
 
 Mode = Literal["namespace", "proxy"]
 
+# Of a documentation range (RFC 5737), which is routed nowhere. Behind the proxy, whose clients ask for names, every
+# name stands for it: a program that goes past the proxy must not reach what the names' addresses are outside.
+NOWHERE = "192.0.2.1"
+
 
 class Gate:
     """Blocks by network namespaces where it can, else by a proxy that the container's environment names.
@@ -115,6 +119,7 @@ class Gate:
             await network.stop()
             raise
         self._network = network
+        self._write_hosts()
         self.mode = "namespace"
         self.description = (
             "Network gate: a network namespace that drops whatever the firewall's table does not hold."
@@ -138,6 +143,7 @@ class Gate:
                 await self._network.open(self._table)
 
     def _write_hosts(self) -> None:
-        """Write the file in place: it is mounted by its inode."""
-        self.hosts_file.write_text(self.names.hosts(), encoding="utf-8")
+        """Write the file in place: it is mounted by its inode. Nothing but a namespace keeps its addresses in."""
+        at = NOWHERE if self._network is None else ""
+        self.hosts_file.write_text(self.names.hosts(at), encoding="utf-8")
         self.hosts_file.chmod(0o644)

@@ -1,6 +1,8 @@
 """The sandbox's own DNS: which name has which addresses, for the firewall, the gate and the container alike.
 
-All addresses are of the ranges reserved for documentation (RFC 5737, RFC 3849): nothing of it exists outside.
+The service opens public addresses only, so those of the documentation ranges would be refused. These are public by the
+registries, and nobody's web server: 192.52.193.0/24 is for AMT relays (RFC 7450), 192.175.48.0/24 and 2620:4f:8000::/48
+are for AS112 name servers (RFC 7534). Nothing is sent there: what goes to them stays within the gate.
 """
 
 from __future__ import annotations
@@ -14,22 +16,22 @@ Answer = Literal["ok", "nxdomain", "servfail", "hang"]
 MAX_NAMES = 1000
 
 EXAMPLE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "api.anthropic.com": ("198.51.100.10", "2001:db8::10"),
-    "pypi.org": ("198.51.100.20", "198.51.100.21"),
-    "files.pythonhosted.org": ("198.51.100.30",),
-    "github.com": ("198.51.100.40",),
-    "api.github.com": ("198.51.100.41",),
+    "api.anthropic.com": ("192.52.193.10", "2620:4f:8000::10"),
+    "pypi.org": ("192.52.193.20", "192.52.193.21"),
+    "files.pythonhosted.org": ("192.52.193.30",),
+    "github.com": ("192.52.193.40",),
+    "api.github.com": ("192.52.193.41",),
     # One address for three names, as a content network has it: opening one opens all.
-    "registry.npmjs.org": ("198.51.100.50",),
-    "www.npmjs.com": ("198.51.100.50",),
-    "cdn.example.com": ("198.51.100.50",),
-    "crates.io": ("198.51.100.60",),
-    "static.crates.io": ("198.51.100.61",),
-    "example.com": ("203.0.113.10",),
-    "www.example.com": ("203.0.113.10",),
-    "example.org": ("203.0.113.11",),
-    "cafe.de": ("203.0.113.12",),
-    "xn--mnchen-3ya.example": ("203.0.113.77",),
+    "registry.npmjs.org": ("192.52.193.50",),
+    "www.npmjs.com": ("192.52.193.50",),
+    "cdn.example.com": ("192.52.193.50",),
+    "crates.io": ("192.52.193.60",),
+    "static.crates.io": ("192.52.193.61",),
+    "example.com": ("192.175.48.10",),
+    "www.example.com": ("192.175.48.10",),
+    "example.org": ("192.175.48.11",),
+    "cafe.de": ("192.175.48.12",),
+    "xn--mnchen-3ya.example": ("192.175.48.77",),
 }
 
 
@@ -91,11 +93,19 @@ class Names:
         """Every address the name has had since the start: servers outlive the change of a record."""
         return frozenset(self._ever.get(name.lower(), ()))
 
-    def hosts(self) -> str:
-        """The content of an `/etc/hosts` with the present IPv4 addresses of every name that is answered."""
+    def __contains__(self, name: str) -> bool:
+        """Whether the name is held, be its answer a failure."""
+        return name.lower() in self._answers
+
+    def hosts(self, at: str = "") -> str:
+        """The content of an `/etc/hosts` with the present IPv4 addresses of every name that is answered.
+
+        `at` gives them all one address instead.
+        """
         lines = ["127.0.0.1 localhost"]
         for name in sorted(self._addresses):
-            lines += [f"{address} {name}" for address in self.lookup(name) if ":" not in address]
+            found = [address for address in self.lookup(name) if ":" not in address]
+            lines += [f"{address} {name}" for address in ([at] if at and found else found)]
         return "\n".join(lines) + "\n"
 
     def table(self) -> dict[str, object]:
