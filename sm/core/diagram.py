@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sm.core.tables import REQUEST, REQUEST_STATES, SESSION, SESSION_ENDED, SESSION_STATES, Row
-
-REQUEST_ENDED = ("approved", "denied")
+from sm.core.tables import (
+    REQUEST,
+    REQUEST_FINAL,
+    REQUEST_STATES,
+    SESSION,
+    SESSION_ENDED,
+    SESSION_STATES,
+    Row,
+)
 
 # What a trigger is called between two states; derived triggers and kinds of events alike.
 _SESSION_LABELS: Mapping[str, str] = {
@@ -45,12 +51,15 @@ _GUARDS: Mapping[str, str] = {
     "nothing_waits": "nothing waits",
 }
 _REQUEST_LABELS: Mapping[str, str] = {
-    "approve": "Approve",
-    "already_granted": "granted before",
-    "deny": "Deny",
-    "cardless": "card refused",
-    "confirmed": "seen at the firewall",
+    "approve": "allowed",
+    "retry": "Retry",
+    "deny": "denied",
+    "rule_out": "may not be opened, or no card",
+    "expire": "nobody answered",
+    "supersede": "session over",
+    "opened": "seen at the firewall",
     "refused": "refused, or unseen",
+    "grant_ended": "taken back, or over",
 }
 
 
@@ -63,8 +72,8 @@ def session_diagram() -> str:
 
 
 def request_diagram() -> str:
-    """The states of a request for a domain."""
-    return _draw(REQUEST_STATES, REQUEST_ENDED, REQUEST, _REQUEST_LABELS)
+    """The states of a request for a domain; one that is over can be allowed after all."""
+    return _draw(REQUEST_STATES, REQUEST_FINAL, REQUEST, _REQUEST_LABELS)
 
 
 def _draw(states: Iterable[str], ended: Iterable[str], rows: Iterable[Row], labels: Mapping[str, str]) -> str:

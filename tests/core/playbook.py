@@ -14,6 +14,7 @@ event that a command reports has a place of its own, offsets of output grow.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import evolve, field, frozen, mutable
@@ -21,7 +22,8 @@ from attrs import evolve, field, frozen, mutable
 from sm.core import commands as c
 from sm.core import domains, grammar, markers, streams
 from sm.core import events as e
-from sm.core.alias import AliasData, Request
+from sm.core.alias import AliasData, Card, Grant, Request
+from sm.core.channel import ABOUT_THE_NETWORK
 from sm.core.commands import Command, command_id
 from sm.core.fold import RULES, Folded, Recorded, StreamState, fold, initial
 from sm.core.memory import SessionData
@@ -35,7 +37,9 @@ ALIAS = "llm_approved_domains"
 VM = "vm1"
 NOON_MS = 1_700_000_000_000
 SUFFIXES = {"co.uk", "github.io"}
-KNOWN = grammar.Known(projects=("myproject",))
+PYTHON = e.DomainSet("python", ("pypi.org", "files.pythonhosted.org"))
+KNOWN = grammar.Known(projects=("myproject",), sets=(PYTHON.name,))
+BEFORE = "api.anthropic.com"  # what the alias holds before us
 
 PLACE = e.Placement(
     SESSION,
@@ -83,6 +87,7 @@ class World:
     offsets: dict[tuple[str, int], int] = field(factory=dict)
     posts: int = 0
     settled: set[str] = field(factory=set)  # commands that were reported (kept by those who do)
+    firewall: list[str] = field(factory=lambda: [BEFORE])  # the alias's content, by whatever hand
 
     # --- as the writer does -----------------------------------------------------------------------------------------
 
@@ -140,6 +145,26 @@ class World:
         """The session's last request for a domain."""
         mine = [r for r in self.alias.requests.values() if r.session_id == (session or self.session)]
         return [r for r in mine if r.domain == domain][-1]
+
+    def card(self, domain: str, session: str = "") -> Card:
+        """The card of the session's last request for a domain."""
+        return self.alias.cards[self.request(domain, session).card_id]
+
+    def grant(self, domain: str) -> Grant:
+        """The only grant of a domain."""
+        (grant,) = [grant for grant in self.alias.grants.values() if grant.domain == domain]
+        return grant
+
+    @property
+    def shown(self) -> list[tuple[str, ...]]:
+        """The states of the rows of each card that the last commands post or bring up to date."""
+        return [tuple(row.state for row in view.rows) for view in self.views]
+
+    @property
+    def views(self) -> list[c.CardView]:
+        """What the last commands have cards show, copies left out."""
+        made = [k for k in self.commands if isinstance(k, c.PostCard | c.UpdateCard)]
+        return [command.view for command in made if not command.copy]
 
     def repository(self, name: str = "acme/webapp") -> str:
         """The name of a repository's state."""
@@ -213,6 +238,9 @@ class World:
             intent=reading.intent,
             placement=evolve(PLACE, session_id=named, **place) if starts else None,
             root_id=root_id,
+            alias=ALIAS if reading.intent.name in ABOUT_THE_NETWORK else "",
+            verdicts=tuple(judge(name) for name in reading.intent.names if name not in KNOWN.sets),
+            sets=tuple(name for name in reading.intent.names if name in KNOWN.sets),
         )
 
     def start(self, repository: str = "acme/webapp", **how: Any) -> World:
@@ -222,20 +250,44 @@ class World:
         return self.post("@claude stop", **how)
 
     def press(
-        self, domain: str, action: str = "approve", *, user: str = "james", session: str = "", **other: str
+        self,
+        domain: str,
+        action: e.Action = "approve",
+        *,
+        user: str = "james",
+        session: str = "",
+        **other: Any,
     ) -> World:
         """A member presses a button of the card of a session's request; `other` replaces what the press names."""
         request = self.request(domain, session)
-        press = e.CardPressed(
-            card_id=request.card_id,
-            request_id=request.request_id,
+        card = self.alias.cards.get(request.card_id)
+        press = e.NetworkDecided(
             action=action,
             channel_id=request.channel_id,
-            post_id=request.post_id or "early",
             user_id=f"u-{user}",
             user_name=user,
+            via="button",
+            card_id=request.card_id,
+            request_id=request.request_id,
+            post_id=(card.post_id if card else "") or "early",
         )
         return self >> evolve(press, **other)
+
+    def react(
+        self,
+        domain: str,
+        action: e.Action = "approve",
+        *,
+        user: str = "james",
+        session: str = "",
+        **other: Any,
+    ) -> World:
+        """A member reacts to the card of a session's request; a reaction names no request."""
+        return self.press(domain, action, user=user, session=session, via="reaction", request_id="", **other)
+
+    def configured(self, **policy: Any) -> World:
+        """A start found these settings for decisions."""
+        return self >> e.AliasConfigured(e.Policy(**policy))
 
     # --- the agent ----------------------------------------------------------------------------------------------------
 
@@ -338,32 +390,76 @@ class World:
     def appended_line(self) -> World:
         return self >> e.LineAppended(self.data.generation, self.data.input_bytes)
 
-    def card_posted(self, domain: str, session: str = "") -> World:
-        request = self.request(domain, session)
-        return self >> e.CardPosted(request.card_id, f"post-of-{request.card_id}", request.channel_id)
+    # --- what came of cards and writes ----------------------------------------------------------------------------------
 
-    def saved(self, domain: str, *, changed: bool = True, session: str = "") -> World:
-        request = self.request(domain, session)
-        after = (domain,)
-        before = () if changed else after
-        return self >> e.AliasSaved(request.request_id, domain, changed, before, after, ("192.0.2.1",))
+    def resolved(self, *names: e.Resolved) -> World:
+        """The names of the last card lead somewhere: each to an address of its own, or as `names` say."""
+        command = self.last(c.ResolveCard)
+        return self >> e.CardResolved(command.card_id, resolve(command.domains, names))
 
-    def applied(self, domain: str, resolved: str = "seen", *, session: str = "") -> World:
-        request = self.request(domain, session)
-        return self >> e.AliasApplied(request.request_id, domain, resolved, ("192.0.2.1", "192.0.2.7"))
+    def card_posted(self, domain: str, session: str = "", *, copy: bool = False) -> World:
+        """The card, or its copy, is in its channel."""
+        card = self.card(domain, session)
+        channel = card.copy_channel if copy else card.channel_id
+        return self >> e.CardPosted(
+            card.card_id, f"{'copy' if copy else 'post'}-of-{card.card_id}", channel, copy
+        )
 
-    def alias_failed(self, domain: str, step: str = "save", code: str = "forbidden") -> World:
-        return self >> e.AliasFailed(self.request(domain).request_id, domain, step, code, "no")
+    def asked(self, *domains: str, reason: str = "") -> World:
+        """The agent asks in one text, the card is in the channel."""
+        why = f" — {reason}" if reason else ""
+        self.says(f"[NETWORK_REQUEST: {' '.join(domains)}{why}]")
+        self.resolved()
+        return self.card_posted(domains[0])
 
-    def asked(self, domain: str) -> World:
-        """The agent asks, the card is in the channel."""
-        self.says(f"[NETWORK_REQUEST: {domain}]")
-        return self.card_posted(domain)
+    def read(self) -> World:
+        """The write under way has read the alias."""
+        return self >> e.AliasRead(tuple(self.firewall))
+
+    def written(self, *names: e.Resolved, read: bool = True) -> World:
+        """The write under way did what it was to do; names that lead nowhere good were left out."""
+        command = self.last(c.WriteAlias)
+        found = resolve(command.add, names)
+        good = [name.domain for name in found if name.status == "found" and not name.refused]
+        before = list(self.firewall)
+        if read:
+            self.read()
+        left = [entry for entry in before if entry not in command.remove]
+        self.firewall[:] = [*left, *(name for name in good if name not in left)]
+        changed = self.firewall != before
+        return self >> e.AliasWritten(
+            command.add, command.remove, found, changed, tuple(self.firewall), ("192.0.2.1",)
+        )
+
+    def applied(self, resolved: str = "seen", *, refused: str = "", address: str = "") -> World:
+        """The firewall loaded what was written."""
+        command = self.last(c.ApplyAlias)
+        table = None if resolved == "unknown" else ("192.0.2.1", "192.0.2.7")
+        return self >> e.AliasApplied(command.added, command.removed, resolved, table, refused, address)
+
+    def tried(self, domain: str, state: str = "reachable") -> World:
+        """A container tried to reach it."""
+        return self >> e.NetworkTried(domain, state, "")
+
+    def opened(self, *domains: str) -> World:
+        """What is being written is written, applied, and reached."""
+        self.written().applied()
+        for domain in domains:
+            if domain in self.alias.trying:
+                self.tried(domain)
+        return self
+
+    def alias_failed(self, step: str = "write", code: str = "forbidden") -> World:
+        return self >> e.AliasFailed(step, code, "no")
+
+    def observed(self, *names: e.Resolved, table: tuple[str, ...] | None = (), **odd: str) -> World:
+        """A look at the alias; each wanted name leads to its own address, or as `names` say."""
+        found = resolve(self.alias.wish(), names)
+        return self >> e.AliasObserved(tuple(self.firewall), found, table, **odd)
 
     def granted(self, domain: str) -> World:
-        """Asked for, approved and open."""
-        self.asked(domain).press(domain).saved(domain)
-        return self.applied(domain)
+        """Asked for, approved and open, as the agent has heard."""
+        return self.asked(domain).press(domain).opened(domain)
 
     # --- where events belong --------------------------------------------------------------------------------------------
 
@@ -381,14 +477,22 @@ class World:
 
 
 ALIAS_EVENTS = (
+    e.AliasConfigured,
     e.NetworkRequested,
+    e.CardResolved,
     e.CardPosted,
     e.CardUpdated,
     e.CardFailed,
-    e.CardPressed,
-    e.AliasSaved,
+    e.NetworkDecided,
+    e.NetworkListRequested,
+    e.NetworkSessionEnded,
+    e.AliasRead,
+    e.AliasWritten,
     e.AliasApplied,
     e.AliasFailed,
+    e.AliasObserved,
+    e.AliasTroubled,
+    e.NetworkTried,
 )
 PREPARED = e.RepositoryPrepared(
     path="/home/claude/repos/github.com/acme/webapp",
@@ -464,13 +568,43 @@ def answered(request_id: str, *, subtype: str = "success") -> dict[str, Any]:
 
 def verdicts(text: str) -> tuple[e.Verdict, ...]:
     """What ingress makes of a line's markers, with a public suffix list of two."""
-    found = [name for block in read_line(text).texts for name in markers.requested_domains(block)]
-    names = list(dict.fromkeys(found))
-    taken = tuple(e.Verdict(name, refusal(name)) for name in names[: markers.MAX_MARKERS])
-    if len(names) > markers.MAX_MARKERS:
-        taken += (e.Verdict(names[markers.MAX_MARKERS], "too_many"),)
-    return taken
+    found: dict[str, e.Verdict] = {}
+    for part, block in enumerate(read_line(text).texts):
+        for asked in markers.requests(block):
+            found.setdefault(asked.name, evolve(judge(asked.name), reason=asked.reason, part=part))
+    taken = list(found.values())
+    if len(taken) > markers.MAX_MARKERS:
+        last = taken[markers.MAX_MARKERS]
+        taken = [*taken[: markers.MAX_MARKERS], e.Verdict(last.domain, "too_many", part=last.part)]
+    return tuple(taken)
 
 
-def refusal(name: str) -> str:
-    return domains.refusal(name) or ("public_suffix" if name in SUFFIXES else "")
+def judge(name: str) -> e.Verdict:
+    return e.Verdict(name, domains.refusal(name) or ("public_suffix" if name in SUFFIXES else ""))
+
+
+# --- what names lead to ---------------------------------------------------------------------------------------------------
+
+
+def address_of(domain: str) -> str:
+    """An address that is this name's alone."""
+    return f"203.0.113.{sum(map(ord, domain)) % 250}"
+
+
+def found(domain: str, *addresses: str) -> e.Resolved:
+    return e.Resolved(domain, "found", addresses or (address_of(domain),))
+
+
+def nowhere(domain: str, status: str = "none") -> e.Resolved:
+    """It has no address, or nobody answers (`unknown`)."""
+    return e.Resolved(domain, status)
+
+
+def turned(domain: str, address: str = "10.0.0.5", code: str = "not_global") -> e.Resolved:
+    """It leads where nothing may be opened."""
+    return e.Resolved(domain, "found", (address,), code, address)
+
+
+def resolve(domains: Iterable[str], known: Iterable[e.Resolved] = ()) -> tuple[e.Resolved, ...]:
+    answers = {name.domain: name for name in known}
+    return tuple(answers.get(domain) or found(domain) for domain in domains)

@@ -37,6 +37,7 @@ def test_the_only_session_talks_top_level_and_a_further_one_in_the_thread_of_its
 def test_its_words_and_cards_stand_in_its_thread():
     world = two().post("go", root_id="sarahs").says("I need\n[NETWORK_REQUEST: pypi.org]")
     assert world.last(Relay).root_id == "sarahs"
+    world.resolved()
     assert world.last(PostCard).root_id == "sarahs"
 
 

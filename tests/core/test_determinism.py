@@ -154,7 +154,7 @@ def test_folding_after_a_round_trip_through_a_journal_gives_the_same(moves: list
 
 def test_a_journal_on_disk_folds_to_the_same(tmp_path: Path):
     world = World().working().asked("pypi.org").press("pypi.org")
-    world.saved("pypi.org").applied("pypi.org")
+    world.opened("pypi.org")
     world.dies()
     read, stored = asyncio.run(through_a_journal(world, str(tmp_path / "journal.db")))
     assert refold(read)[:2] == (world.states, stored)

@@ -6,18 +6,34 @@ from sm.core import streams
 from sm.core.commands import (
     AppendLine,
     ApplyAlias,
+    CardRow,
+    CardView,
     PostCard,
     PrepareRepository,
     Relay,
-    SaveAlias,
+    ResolveCard,
     SetTimer,
     StartAgent,
     StopAgent,
+    TryDomain,
     UpdateCard,
+    WriteAlias,
 )
 from sm.core.stream_json import initialize_line, user_line
 
-from .playbook import ALIAS, CHANNEL, NOON_MS, PREPARED, SESSION, World, init, said, tool_result, tool_use
+from .playbook import (
+    ALIAS,
+    CHANNEL,
+    NOON_MS,
+    PREPARED,
+    SESSION,
+    World,
+    address_of,
+    init,
+    said,
+    tool_result,
+    tool_use,
+)
 
 BLOCKED = """I'll add pytest to the project dependencies...
 
@@ -73,32 +89,49 @@ def test_the_example_conversation_from_start_to_stopped():
     assert world.agent(tool_use(command="pip install pytest")).commands == []
     assert world.agent(tool_result("Connection timed out")).commands == []
     world.says(BLOCKED)
-    request = world.request("pypi.org")
-    card = PostCard(request.card_id, request.request_id, CHANNEL, SESSION, "pypi.org")
-    assert world.commands == [Relay(CHANNEL, 0), card]
+    assert world.commands == [Relay(CHANNEL, 0), ResolveCard(world.card("pypi.org").card_id, ("pypi.org",))]
     assert world.result(BLOCKED).commands == []
     assert world.idle().commands == []
     assert world.state() == "ready"
 
+    world.resolved()
+    card, row = world.card("pypi.org"), world.views[0].rows[0]
+    assert world.views == [
+        CardView(
+            card_id=card.card_id,
+            session_id=SESSION,
+            title="acme/webapp",
+            user_name="james",
+            doing="pip install pytest",
+            rows=(
+                CardRow(
+                    row.request_id, "pypi.org", "pending", status="found", addresses=(address_of("pypi.org"),)
+                ),
+            ),
+            expires_ms=NOON_MS + 86_400_000,
+        )
+    ]
+    remind = SetTimer("", f"remind:{card.card_id}", 0, NOON_MS + 3_600_000)
+    expire = SetTimer("", f"expire:{card.card_id}", 0, NOON_MS + 86_400_000)
+    assert world.commands == [PostCard(card.card_id, CHANNEL, world.views[0]), remind, expire]
+
     assert world.card_posted("pypi.org").commands == []
     world.press("pypi.org")
-    update = UpdateCard(
-        request.card_id,
-        request.request_id,
-        CHANNEL,
-        world.request("pypi.org").post_id,
-        SESSION,
-        "pypi.org",
-        "applying",
-        "james",
-    )
-    assert world.commands == [SaveAlias(ALIAS, request.request_id, "pypi.org"), update]
-    world.saved("pypi.org")
-    assert world.commands == [ApplyAlias(ALIAS, request.request_id, "pypi.org", ("192.0.2.1",))]
+    assert world.commands[0] == WriteAlias(ALIAS, ("pypi.org",), ())
+    assert world.shown == [("applying",)]
+    assert world.read().commands == []
+    world.written(read=False)
+    assert world.firewall == ["api.anthropic.com", "pypi.org"]
+    assert world.commands == [ApplyAlias(ALIAS, ("pypi.org",), (), (), ("192.0.2.1",))]
 
-    world.applied("pypi.org")
-    assert world.events == ["alias.applied", "network.approved"]
-    assert [command.status for command in world.commands if isinstance(command, UpdateCard)] == ["approved"]
+    world.applied("seen")
+    assert world.events == ["alias.applied"]
+    assert world.commands[0] == TryDomain("pypi.org", NOON_MS + 90_000)
+    assert world.shown == [("approved",)]
+    assert world.appended == []
+    world.tried("pypi.org")
+    assert world.events == ["network.tried", "network.approved"]
+    assert world.last(UpdateCard).view.rows[0].user_name == "james"
     assert world.appended == ["[NETWORK_APPROVED: pypi.org]"]
     assert world.turn("Successfully installed pytest-8.0.0").state() == "ready"
 
@@ -109,7 +142,12 @@ def test_the_example_conversation_from_start_to_stopped():
     world.looked_at()
     assert world.commands[0] == said("stopped", waiting="0")
     assert world.said == ["stopped", "left_behind"]
-    assert world.events == ["workspace.inspected", "repository.released", "channel.session_ended"]
+    assert world.events == [
+        "workspace.inspected",
+        "repository.released",
+        "channel.session_ended",
+        "network.session_ended",
+    ]
     assert (world.state(), world.channel_state(), world.repository()) == ("stopped", "open", "free")
 
 

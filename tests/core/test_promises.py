@@ -14,7 +14,7 @@ from sm.core.memory import SessionData
 from sm.core.stream_json import message_uuid
 
 from .anything import Move, plausible_moves, play, reports
-from .playbook import VM, Issued, World
+from .playbook import PYTHON, VM, Issued, World
 
 often = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -86,23 +86,51 @@ def promises_about_appends(world: World) -> None:
 
 def promises_about_the_alias(world: World) -> None:
     """Nothing is written that nobody approved, nothing is called approved that the firewall did not show."""
-    approved: set[str] = set()
     shown: set[str] = set()
     for recorded in world.history:
         match recorded.event:
-            case e.CardPressed(action="approve", request_id=request):
-                approved.add(world.alias.requests[request].domain)
-            case e.AliasApplied(resolved="seen" | "unknown", domain=domain):
-                shown.add(domain)
+            case e.AliasApplied(resolved="seen" | "unknown", added=added):
+                shown.update(added)
+            case e.AliasObserved(entries=entries):
+                shown.update(entries)
             case e.NetworkApproved(domain=domain):
-                assert domain in approved & shown
+                assert domain in shown
             case _:
                 pass
-    from sm.core.commands import SaveAlias
+    for issued in world.issued:
+        if isinstance(issued.command, c.WriteAlias):
+            allowed = {name for r in world.history if r.seq <= issued.seq for name in allows(world, r.event)}
+            assert set(issued.command.add) <= allowed
+    events = {recorded.seq: recorded.event for recorded in world.history}
+    for grant in world.alias.grants.values():
+        decision = events[int(grant.grant_id[1:].partition("x")[0])]
+        assert isinstance(decision, e.NetworkDecided)
+        assert (decision.user_id, decision.via) == (grant.user_id, grant.via)
+        assert decision.action in {"approve", "session", "hour", "set", "retry"}
 
-    assert {
-        issued.command.domain for issued in world.issued if isinstance(issued.command, SaveAlias)
-    } <= approved
+
+def allows(world: World, event: e.Event) -> set[str]:
+    """The domains that somebody allowed with this."""
+    if not isinstance(event, e.NetworkDecided) or event.action in {"deny", "revoke"}:
+        return set()
+    if event.via == "command":
+        return {verdict.domain for verdict in event.names if not verdict.refused} | (
+            set(PYTHON.domains) if event.sets else set()
+        )
+    if event.action == "set":
+        return set(PYTHON.domains)
+    return {domain for card, domain in asked_for(world) if card == event.card_id}
+
+
+def asked_for(world: World) -> set[tuple[str, str]]:
+    """The domains of each card that there ever was."""
+    return {
+        (command.card_id, domain) for command in world.all(c.ResolveCard) for domain in command.domains
+    } | {
+        (command.card_id, row.domain)
+        for command in [*world.all(c.PostCard), *world.all(c.UpdateCard)]
+        for row in command.view.rows
+    }
 
 
 @often

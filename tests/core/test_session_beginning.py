@@ -123,6 +123,7 @@ def test_a_repository_in_use_by_another_channels_session_is_answered_there():
         "repository.claim_requested",
         "repository.refused",
         "channel.session_ended",
+        "network.session_ended",
     ]
     assert world.commands == [said("in_use", channel="ch2", holder="abc12345")]
     assert (world.state(), world.channel_state(), world.repository()) == ("refused", "open", "held")

@@ -27,7 +27,7 @@ HOST = "github.com"
 def offline() -> World:
     """The preparation failed for lack of network, and the card is in the channel."""
     world = World().start() >> OFFLINE
-    return world.card_posted(HOST)
+    return world.resolved().card_posted(HOST)
 
 
 # --- forms ------------------------------------------------------------------------------------------------------------
@@ -155,13 +155,13 @@ def test_a_project_is_not_pushed_or_fetched(command: str):
 
 def test_a_clone_without_network_asks_for_the_git_host_with_the_same_card():
     world = World().start() >> OFFLINE
-    assert world.kinds == ["chat.say", "card.post"]
+    assert world.kinds == ["chat.say", "card.resolve"]
     assert world.said == ["git_host_needed"]
     assert (world.state(), world.request(HOST).state) == ("waiting", "pending")
 
 
 def test_it_goes_on_after_the_approval_and_the_agent_hears_nothing_of_it():
-    world = offline().press(HOST).saved(HOST).applied(HOST)
+    world = offline().press(HOST).opened(HOST)
     assert world.last(PrepareRepository) == world.all(PrepareRepository)[0]
     assert "repository.prepare" in world.kinds
     world.prepared().started().initialized()
@@ -169,7 +169,7 @@ def test_it_goes_on_after_the_approval_and_the_agent_hears_nothing_of_it():
 
 
 def test_a_host_that_was_allowed_for_the_clone_can_be_asked_for_again():
-    world = offline().press(HOST).saved(HOST).applied(HOST)
+    world = offline().press(HOST).opened(HOST)
     world.prepared().started().initialized()
     assert world.data.git_waits == ""
     world.post("@claude fetch") >> e.MirrorFetchFailed("network_unreachable", "no route")
@@ -177,7 +177,7 @@ def test_a_host_that_was_allowed_for_the_clone_can_be_asked_for_again():
 
 
 def test_an_answer_to_the_agent_is_not_taken_for_one_that_the_clone_waited_for():
-    world = offline().press(HOST).saved(HOST).applied(HOST)
+    world = offline().press(HOST).opened(HOST)
     world.prepared().started().initialized()
     world >> e.NetworkApproved("r99", HOST, "sarah")
     assert "mirror.fetch" not in world.kinds
@@ -190,14 +190,14 @@ def test_a_denial_ends_the_start():
 
 
 def test_a_failed_write_of_the_firewall_waits_for_the_retry():
-    world = offline().press(HOST).alias_failed(HOST)
+    world = offline().press(HOST).alias_failed()
     assert world.state() == "waiting"
-    world.press(HOST).saved(HOST).applied(HOST)
+    world.press(HOST).opened(HOST)
     assert world.state() == "preparing"
 
 
 def test_the_firewall_is_given_a_moment_and_then_it_is_said():
-    world = offline().press(HOST).saved(HOST).applied(HOST)
+    world = offline().press(HOST).opened(HOST)
     for _ in range(2):
         world >> OFFLINE
         assert (world.state(), world.kinds) == ("waiting", ["timer.set"])
@@ -219,8 +219,8 @@ def test_a_host_for_which_no_card_can_ask_is_a_failure():
 
 def test_a_mirror_that_could_not_be_fetched_starts_all_the_same_and_is_fetched_later():
     world = World().start().prepared(notes=(e.Note("fetch_network", "no route"),))
-    assert world.kinds == ["chat.say", "chat.say", "agent.start", "card.post"]
-    world.card_posted(HOST).press(HOST).saved(HOST).applied(HOST)
+    assert world.kinds == ["chat.say", "chat.say", "agent.start", "card.resolve"]
+    world.resolved().card_posted(HOST).press(HOST).opened(HOST)
     assert world.last(FetchMirror) == FetchMirror(SESSION, "acme", "webapp")
     assert (world >> e.MirrorFetched(2)).said == ["fetched"]
 
@@ -228,7 +228,7 @@ def test_a_mirror_that_could_not_be_fetched_starts_all_the_same_and_is_fetched_l
 def test_an_agent_that_asked_for_the_same_host_hears_the_answer_too():
     world = World().working().asked(HOST).post("@claude fetch")
     world >> e.MirrorFetchFailed("network_unreachable", "no route")
-    world.press(HOST).saved(HOST).applied(HOST)
+    world.press(HOST).opened(HOST)
     assert "mirror.fetch" in world.kinds
     assert world.appended == ["[NETWORK_APPROVED: github.com]"]
 
@@ -245,11 +245,11 @@ def test_fetch_brings_the_mirror_up_to_date():
 def test_a_fetch_without_network_asks_goes_on_and_can_be_denied():
     world = World().ready().post("@claude fetch") >> e.MirrorFetchFailed("network_unreachable", "no route")
     assert world.said == ["git_host_needed"]
-    world.card_posted(HOST).press(HOST, "deny")
+    world.resolved().card_posted(HOST).press(HOST, "deny")
     assert said("git_denied", host=HOST, waited="fetch", waiting="0") in world.commands
     assert (world.state(), world.appended) == ("ready", [])
     world.post("@claude fetch") >> e.MirrorFetchFailed("network_unreachable", "no route")
-    assert world.said == ["git_host_needed"]
+    assert world.said == ["git_host_needed", "asked_again", "git_denied"]
 
 
 def test_another_failure_of_a_fetch_is_said():

@@ -105,7 +105,7 @@ def test_what_upstream_does_not_take_is_on_the_card():
 def test_a_push_without_network_asks_for_the_host_and_goes_on():
     world = World().ready().push_shown().push_decided() >> e.PushFailed("network_unreachable", "no route")
     assert world.said == ["git_host_needed"]
-    world.card_posted("github.com").press("github.com").saved("github.com").applied("github.com")
+    world.resolved().card_posted("github.com").press("github.com").opened("github.com")
     assert len(world.all(PushBranch)) == 2
     world >> e.PushDone(COMMIT, "sm/abc12345")
     assert statuses(world) == ["done"]

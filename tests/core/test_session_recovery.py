@@ -247,7 +247,7 @@ def test_a_container_that_could_not_start_while_it_was_given_up_is_over():
 
 def test_what_the_agent_said_before_it_died_is_still_shown_and_asked():
     world = World().working() >> e.AppendRefused(1, 10, 20)
-    assert world.says("[NETWORK_REQUEST: pypi.org]").kinds == ["chat.relay", "card.post"]
+    assert world.says("[NETWORK_REQUEST: pypi.org]").kinds == ["chat.relay", "card.resolve"]
 
 
 def test_a_quarantined_session_says_so_once_and_acts_no_more():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sm.core.commands import Relay
+from sm.core import events as e
+from sm.core.commands import Relay, ResolveCard
+from sm.core.stream_json import MAX_DOING
 
 from .playbook import (
     CHANNEL,
@@ -99,20 +101,53 @@ def test_api_retries_are_said_once_a_turn():
 
 def test_a_marker_makes_a_card_after_the_text_that_asks():
     world = World().working()
-    assert world.says("I need\n[NETWORK_REQUEST: pypi.org]\n").kinds == ["chat.relay", "card.post"]
+    assert world.says("I need\n[NETWORK_REQUEST: pypi.org]\n").kinds == ["chat.relay", "card.resolve"]
+    assert world.resolved().kinds[0] == "card.post"
 
 
-def test_several_markers_make_several_cards_in_their_order():
+def test_several_markers_of_a_text_make_one_card_with_each_domain_once_in_their_order():
     world = World().working()
-    world.says("[NETWORK_REQUEST: b.example]\n[NETWORK_REQUEST: a.example]\n[NETWORK_REQUEST: b.example]")
-    cards = [command.domain for command in world.commands if command.KIND == "card.post"]
-    assert cards == ["b.example", "a.example"]
+    world.says("[NETWORK_REQUEST: b.example]\n[NETWORK_REQUEST: a.example, b.example]")
+    (view,) = world.resolved().views
+    assert [row.domain for row in view.rows] == ["b.example", "a.example"]
+
+
+def test_two_texts_of_one_line_make_two_cards():
+    world = World().working()
+    world.says("[NETWORK_REQUEST: b.example]", "[NETWORK_REQUEST: a.example]")
+    asked = [command.domains for command in world.all(ResolveCard)]
+    assert asked == [("b.example",), ("a.example",)]
+
+
+def test_a_request_says_who_started_the_session_and_what_the_agent_was_doing():
+    world = World().working()
+    world.agent(tool_use(command="pip  install\npytest")).says(
+        "Now.\n[NETWORK_REQUEST: pypi.org — for tests]"
+    )
+    (asked,) = [r.event for r in world.recorded if isinstance(r.event, e.NetworkRequested)]
+    assert (asked.user_id, asked.user_name, asked.title) == ("u-james", "james", "acme/webapp")
+    assert (asked.doing, asked.asks[0].reason) == ("pip install pytest", "for tests")
+
+
+def test_without_a_command_the_agents_last_sentence_says_what_it_was_doing():
+    world = World().working()
+    world.says(f"{'long ' * 100}\n\n```\n[NETWORK_REQUEST: pypi.org]\n```")
+    (asked,) = [r.event for r in world.recorded if isinstance(r.event, e.NetworkRequested)]
+    assert asked.doing.startswith("long long")
+    assert asked.doing.endswith("…")
+    assert len(asked.doing) == MAX_DOING
+
+
+def test_a_text_that_is_nothing_but_a_marker_leaves_it_open_what_the_agent_was_doing():
+    world = World().working().says("[NETWORK_REQUEST: pypi.org]")
+    (asked,) = [r.event for r in world.recorded if isinstance(r.event, e.NetworkRequested)]
+    assert asked.doing == ""
 
 
 def test_a_domain_that_cannot_be_asked_for_is_refused_in_the_chat_and_to_the_agent():
     world = World().working()
     world.says("[NETWORK_REQUEST: co.uk]")
-    assert world.commands[1] == said("domain_refused", domain="co.uk", code="public_suffix")
+    assert world.commands[1] == said("domain_refused", domain="co.uk", code="public_suffix", hint="")
     assert world.appended == [
         "[NETWORK_DENIED: co.uk — that is a whole registry, not one host; name the host]"
     ]
@@ -127,7 +162,7 @@ def test_good_and_bad_domains_of_one_text_get_each_their_answer():
         "chat.say",
         "chat.say",
         "agent.append",
-        "card.post",
+        "card.resolve",
     ]
     assert world.appended[0].startswith("[NETWORK_DENIED: 10.0.0.1 — ")
     assert world.replay().appended[0].startswith("[NETWORK_DENIED: localhost — ")
@@ -144,7 +179,7 @@ def test_a_refusal_waits_behind_an_unacknowledged_message():
 def test_more_markers_than_a_line_may_have_are_refused_together():
     world = World().working()
     world.says("\n".join(f"[NETWORK_REQUEST: h{n}.example]" for n in range(1000)))
-    assert world.kinds.count("card.post") == 20
+    assert len(world.last(ResolveCard).domains) == 20
     assert world.said == ["domain_refused"]
     assert world.appended[0].startswith("[NETWORK_DENIED: h20.example — too many open requests")
 

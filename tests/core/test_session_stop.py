@@ -188,9 +188,9 @@ def test_what_waited_before_the_stop_is_counted_and_lines_of_ours_are_not():
 def test_a_decision_after_a_recorded_stop_is_kept_and_reaches_no_agent():
     world = World().ready()
     world.asked("pypi.org").stop()
-    world.press("pypi.org").saved("pypi.org")
-    assert world.applied("pypi.org").appended == []
-    assert world.alias.grants["pypi.org"].confirmed
+    world.press("pypi.org")
+    assert world.opened("pypi.org").appended == []
+    assert world.grant("pypi.org").state == "held"
 
 
 def test_a_second_stop_says_that_it_is_under_way():

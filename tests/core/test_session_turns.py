@@ -143,7 +143,7 @@ def test_approvals_and_messages_wait_in_one_queue_in_commit_order():
     world = World().working("first")
     world.asked("pypi.org").press("pypi.org")
     world.post("steered in").post("before the approval")
-    world.saved("pypi.org").applied("pypi.org")
+    world.opened("pypi.org")
     world.post("after the approval")
     assert [line.text for line in world.data.talk.queue] == [
         "before the approval",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sm.core import tables
-from sm.core.alias import AliasStep, RequestStep
+from sm.core.alias import AliasStep
+from sm.core.alias.requests import RequestStep
 from sm.core.channel import ChannelStep
 from sm.core.diagram import request_diagram, rewritten, session_diagram
 from sm.core.events import EVENTS
@@ -30,8 +31,32 @@ DERIVED = {
     "git_allowed",
     "git_denied",
 }
+# What the parts of the alias's step do for each other, and a request's says outside of its table.
+OF_THE_ALIAS = {
+    "add_card",
+    "view",
+    "report",
+    "say_privately",
+    "make_grant",
+    "try_again",
+    "end_grant",
+    "withdraw",
+    "open_all",
+    "try_untold",
+}
+TELLS = {"tell_approved", "tell_denied"}
 # What an event of the alias means for one request.
-OF_A_REQUEST = {"approve", "already_granted", "deny", "cardless", "confirmed", "refused"}
+OF_A_REQUEST = {
+    "approve",
+    "retry",
+    "deny",
+    "rule_out",
+    "expire",
+    "supersede",
+    "opened",
+    "refused",
+    "grant_ended",
+}
 
 MACHINES: dict[str, tuple[list[str], tuple[Row, ...], type, set[str]]] = {
     "session": (tables.SESSION_STATES, tables.SESSION, SessionStep, set(EVENTS) | DERIVED),
@@ -89,8 +114,11 @@ def test_each_method_of_a_step_that_is_named_nowhere_is_a_helper_of_another(name
         "close_push",
         "give_place_back",
         "ask_git_host",
+        "request_network",
         "show",
         "with_card",
+        *OF_THE_ALIAS,
+        *TELLS,
     }
     own = {
         attribute
@@ -196,6 +224,12 @@ def test_the_pictures_arrows_are_the_rows_that_change_the_state():
     assert drawn == {pair for pair in rows if "quarantined" not in pair}
     drawn = {pair for pair in arrows(request_diagram()) if "[*]" not in pair}
     assert drawn == {(source, row.dest) for row in tables.REQUEST if row.dest for source in row.source}
+
+
+def test_a_request_that_is_over_may_only_be_decided_anew_or_is_as_good_as_forgotten():
+    lines = request_diagram().splitlines()
+    ended = {line.strip().partition(" ")[0] for line in lines if line.endswith("--> [*]")}
+    assert ended == set(tables.REQUEST_FINAL)
 
 
 def test_a_picture_is_one_line_an_arrow_with_its_reasons():

@@ -18,7 +18,7 @@ from sm.core.repository import Place, RepositoryData
 from sm.core.tables import ALIAS_STATES, CHANNEL_STATES, REPOSITORY_STATES, SESSION_STATES, VM_STATES
 
 from .anything import Move, any_moves, play, samples
-from .playbook import ALIAS, CHANNEL, NOON_MS, PLACE, PUSH_PREPARED, SESSION, VM, World
+from .playbook import ALIAS, CHANNEL, NOON_MS, PLACE, PUSH_PREPARED, PYTHON, SESSION, VM, World, turned
 
 STATES: dict[str, list[str]] = {
     streams.session(SESSION): SESSION_STATES,
@@ -38,9 +38,20 @@ STORIES: list[Callable[[World], object]] = [
     World.working,
     lambda world: world.ready().post("one"),
     lambda world: world.working().post("/clear"),
-    lambda world: world.working().asked("pypi.org"),
+    lambda world: world.working().says("[NETWORK_REQUEST: pypi.org files.example — tests]"),
+    lambda world: world.working().asked("pypi.org", "a.example"),
+    lambda world: world.configured(approval_channel="ch2", sets=(PYTHON,)).working().asked("pypi.org"),
     lambda world: world.working().asked("pypi.org").press("pypi.org"),
+    lambda world: world.working().asked("pypi.org").press("pypi.org", "hour").read(),
+    lambda world: world.working().asked("pypi.org").press("pypi.org", "session").written(),
+    lambda world: world.working().asked("pypi.org").press("pypi.org").written().applied("unseen"),
+    lambda world: world.working().asked("pypi.org").press("pypi.org").written().applied(),
+    lambda world: world.working().asked("pypi.org").press("pypi.org").alias_failed(),
+    lambda world: world.working().asked("pypi.org").press("pypi.org", "deny"),
     lambda world: world.working().granted("pypi.org"),
+    lambda world: world.working().granted("pypi.org").post("@claude revoke pypi.org"),
+    lambda world: world.working().granted("pypi.org").observed(turned("pypi.org")),
+    lambda world: world >> e.AliasTroubled("disabled", ""),
     lambda world: world.ready().post("one").dies(),
     lambda world: world.working().ended(),
     lambda world: world.working().dies().started(),
