@@ -37,7 +37,8 @@ MAX_SESSIONS = 20  # of a channel at a time
 MAX_ENDED = 100  # threads of sessions that are over, which are remembered
 
 FOR_A_SESSION = ("stop", "status", "diff", "push", "fetch")
-ABOUT_THE_NETWORK = ("approve", "deny", "revoke", "net", "pending")
+DECISIONS = ("approve", "deny", "revoke")
+ABOUT_THE_NETWORK = (*DECISIONS, "net", "pending")
 
 
 @frozen
@@ -210,6 +211,7 @@ class ChannelStep(Step[ChannelData]):
             reason=intent.reason,
             post_id=message.post_id,
             root_id=message.root_id,
+            is_member=message.is_member,
         )
         self.notify(streams.alias(message.alias), decided)
 

@@ -9,7 +9,7 @@ import tldextract
 from attrs import field, frozen
 
 from sm.core import domains, grammar, markers
-from sm.core.channel import ABOUT_THE_NETWORK, ChannelData
+from sm.core.channel import ABOUT_THE_NETWORK, DECISIONS, ChannelData
 from sm.core.events import (
     Event,
     Intent,
@@ -66,7 +66,11 @@ class Ingress:
         self._masker = masker
         self._new_session_id = new_session_id
 
-    def message(self, post: Post, user: User, channel: StreamState) -> Event:
+    def decides(self, post: Post) -> bool:
+        """Whether a post is a decision about the network: then its author is looked up anew."""
+        return grammar.read(post.message, self._bot, self._known).intent.name in DECISIONS
+
+    def message(self, post: Post, user: User, channel: StreamState, *, is_member: bool = True) -> Event:
         """A person's post. Where no session is and the bot isn't mentioned, its text is left out."""
         text, masked = self._masker.mask_text(post.message)
         reading = grammar.read(text, self._bot, self._known)
@@ -88,6 +92,7 @@ class Ingress:
             root_id=post.root_id,
             alias=self._place.alias if reading.intent.name in ABOUT_THE_NETWORK else "",
             verdicts=tuple(judge(name) for name in reading.intent.names if name.lower() not in self._sets),
+            is_member=is_member,
             sets=tuple(name.lower() for name in reading.intent.names if name.lower() in self._sets),
         )
 

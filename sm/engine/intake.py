@@ -124,13 +124,15 @@ class Intake:
         by_machine = post.type or post.props.get("from_webhook") or post.props.get("from_bot")
         if post.user_id == self._bot_id or by_machine or post.delete_at_ms:
             return
-        user = await self._user(post.user_id)
+        decides = self._ingress.decides(post)
+        user = await (self._client.user(post.user_id) if decides else self._user(post.user_id))
         if user.is_bot:
             return
+        member = not decides or await self._client.is_member(post.channel_id, user.id)
         await self._writer.submit(
             Submission(
                 streams.channel(post.channel_id),
-                lambda state: self._ingress.message(post, user, state),
+                lambda state: self._ingress.message(post, user, state, is_member=member),
                 f"post:{post.id}",
             )
         )

@@ -128,7 +128,7 @@ class Reconciler:
 
     async def _odd_address(self, look: Look, data: AliasData) -> tuple[str, str]:
         """An address of the firewall's table that may not be open, and that nobody else's entry explains."""
-        code, address = await self._names.judge(look.table or ())
+        code, _ = await self._names.judge(look.table or ())
         if not code:
             return "", ""
         ours = set(data.wish())

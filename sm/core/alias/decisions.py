@@ -303,6 +303,8 @@ class DecisionStep(CardStep):
 
     def _may_not(self, starter_id: str, *, approvers_only: bool = False) -> str:
         event = self.decision
+        if not event.is_member:
+            return "not_member"
         code = may_not_decide(
             self.data.policy, user_id=event.user_id, user_name=event.user_name, starter_id=starter_id
         )

@@ -105,6 +105,7 @@ class MessageReceived(Event):
     alias: str = ""  # where decisions are taken, for a post that has to do with them
     verdicts: tuple[Verdict, ...] = ()  # on the hosts that it names
     sets: tuple[str, ...] = ()  # the sets that it names
+    is_member: bool = True  # of the channel, looked up for who decides: an administrator can post without
 
     @property
     def body(self) -> str:

@@ -155,6 +155,7 @@ class NetworkDecided(Event):
     post_id: str = ""
     root_id: str = ""
     privately: bool = False
+    is_member: bool = True  # of the channel
 
 
 @event("network.list_requested")
