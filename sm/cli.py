@@ -1,4 +1,4 @@
-"""The command line: `sm serve`, `sm config`, `sm parse`, `sm sandbox`."""
+"""The command line: `sm serve`, `sm config`, `sm parse`, `sm domains`, `sm doctor`, `sm sandbox`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ app = App(
 )
 app.command("sm.sandbox.cli:app", name="sandbox")
 app.command("sm.doctor.cli:app", name="doctor")
+app.command("sm.domains.cli:app", name="domains")
 
 
 def _settings() -> Settings:

@@ -58,6 +58,11 @@ def canonical(address: str) -> str:
     return address if found is None else str(found)
 
 
+def is_address(text: str) -> bool:
+    """Whether this is one address, in a notation that leaves no doubt."""
+    return _parsed(text) is not None
+
+
 def embedded(address: str) -> tuple[str, ...]:
     """The IPv4 addresses that an IPv6 address leads to: mapped, translated (NAT64) or tunnelled ones."""
     found = _parsed(address)

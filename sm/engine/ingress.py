@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-import tldextract
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from sm.core import domains, grammar, markers
+from sm.core import grammar, markers
 from sm.core.channel import ABOUT_THE_NETWORK, DECISIONS, ChannelData
 from sm.core.events import (
     Event,
@@ -21,11 +20,9 @@ from sm.core.events import (
 )
 from sm.core.fold import StreamState
 from sm.core.stream_json import read_line
+from sm.engine.judging import judge
 from sm.journal.masking import Masker
 from sm.mattermost.client import Post, User
-
-# The list that ships with the package: never fetched, private registries (github.io) included.
-_SUFFIXES = tldextract.TLDExtract(suffix_list_urls=(), include_psl_private_domains=True, cache_dir=None)
 
 
 @frozen
@@ -61,7 +58,7 @@ class Ingress:
     ) -> None:
         self._bot = bot_name
         self._place = place
-        self._known = grammar.Known(tuple(place.projects), place.default_org, place.git_url)
+        self._known = grammar.Known(tuple(place.projects), place.default_org, place.git_url, place.sets)
         self._sets = frozenset(place.sets)
         self._masker = masker
         self._new_session_id = new_session_id
@@ -115,30 +112,26 @@ class Ingress:
     def line(self, generation: int, *, offset: int, end: int, text: str, terminated: bool) -> LineReceived:
         """A line of the agent's output, with a verdict for each domain that it asks for."""
         masked, _ = self._masker.mask_json_line(text)
-        found = [name for block in read_line(masked).texts for name in markers.requested_domains(block)]
-        names = list(dict.fromkeys(found))
-        verdicts = tuple(judge(name) for name in names[: markers.MAX_MARKERS])
-        if len(names) > markers.MAX_MARKERS:
-            verdicts += (Verdict(names[markers.MAX_MARKERS], "too_many"),)
         return LineReceived(
             generation=generation,
             offset=offset,
             end=end,
             line=masked,
             terminated=terminated,
-            verdicts=verdicts,
+            verdicts=_verdicts(read_line(masked).texts),
         )
 
 
-def judge(name: str) -> Verdict:
-    """Whether a name may be asked for."""
-    code = domains.refusal(name)
-    if not code and is_public_suffix(name):
-        code = "public_suffix"
-    return Verdict(name, code)
-
-
-def is_public_suffix(name: str) -> bool:
-    """Whether everybody may register names below this one (`co.uk`, `github.io`)."""
-    parts = _SUFFIXES(name)
-    return not parts.domain
+def _verdicts(blocks: Sequence[str]) -> tuple[Verdict, ...]:
+    """On each host that a line asks for once, whatever its spelling, with the first reason that is given for it."""
+    found: dict[str, Verdict] = {}
+    for part, block in enumerate(blocks):
+        for asked in markers.requests(block):
+            verdict = judge(asked.name)
+            known = found.get(verdict.domain)
+            if known is None and len(found) == markers.MAX_MARKERS:
+                rest = Verdict(asked.name, "too_many", part=part)
+                return (*found.values(), rest)
+            verdict = known or evolve(verdict, part=part)
+            found[verdict.domain] = evolve(verdict, reason=verdict.reason or asked.reason)
+    return tuple(found.values())

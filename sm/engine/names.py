@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
 
 from sm.core import addresses
 from sm.core.events import Resolved
 from sm.engine.clock import Clock
-from sm.resolver import Resolver
+from sm.resolver import Resolver, where
 
 PEERS_FOR_MS = 60_000  # how long the peers' own addresses are taken for known
 AT_ONCE = 16
@@ -21,7 +20,6 @@ class Names:
     def __init__(self, resolver: Resolver, peers: Iterable[str], clock: Clock) -> None:
         self._ask = resolver.resolve
         self._peers = tuple(dict.fromkeys(peers))
-        self._literal = frozenset(host for host in self._peers if _is_address(host))
         self._clock = clock
         self._known_peers: frozenset[str] = frozenset()
         self._known_until_ms = 0
@@ -47,9 +45,8 @@ class Names:
         """The addresses of our neighbours; what was known of one whose name has no answer now stays."""
         now_ms = self._clock.now_ms()
         if now_ms >= self._known_until_ms:
-            named = [host for host in self._peers if host not in self._literal]
-            answers = await asyncio.gather(*(self._ask(host) for host in named))
-            found = self._literal | {address for answer in answers for address in answer.addresses}
+            answers = await asyncio.gather(*(where(host) for host in self._peers))
+            found = frozenset(address for answer in answers for address in answer.addresses)
             all_known = all(answer.status == "found" for answer in answers)
             self._known_peers = found if all_known else self._known_peers | found
             self._known_until_ms = now_ms + PEERS_FOR_MS
@@ -63,11 +60,3 @@ def addresses_of(resolver: Resolver) -> Callable[[str], Awaitable[frozenset[str]
         return frozenset((await resolver.resolve(name)).addresses)
 
     return ask
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -115,9 +115,9 @@ class OPNsenseClient:
         self._timeout_s = timeout_s
         self._reconfigure_timeout_s = reconfigure_timeout_s
         self._resolver_wait_s = RESOLVER_WAIT_S
-        self._writing = asyncio.Lock()
-        # Two reconfigures at once: the second one would answer ok and do nothing.
-        self._applying = asyncio.Lock()
+        # One of us speaks at a time: so writers take turns, no request of ours lies between a read and its write, and
+        # two reconfigures never run at once (the second one would answer ok and do nothing).
+        self._turn = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<OPNsenseClient of alias {self._alias} at {self._wire.url}>"
@@ -130,6 +130,10 @@ class OPNsenseClient:
         """The alias's content. Refused with `alias_missing`, `alias_disabled`, `alias_wrong_type`, `unauthorized`,
         `forbidden`: a write to a disabled alias would be saved and apply nothing, silently.
         """
+        async with self._turn:
+            return await self._read()
+
+    async def _read(self) -> AliasContent:
         found = await self._get(f"alias/getAliasUUID/{self._alias}")
         if found == []:
             raise self._missing()
@@ -164,8 +168,8 @@ class OPNsenseClient:
 
     async def look(self) -> Look:
         """Entries and table, none of our own writes under way; refused as `read` is."""
-        async with self._writing:
-            content = await self.read()
+        async with self._turn:
+            content = await self._read()
             return Look(content.entries, await self._table())
 
     async def save(
@@ -186,9 +190,9 @@ class OPNsenseClient:
             raise Refused(
                 "rejected", f"{self._wire.safe(repr(bad[0]))} is not a domain name that may enter the alias."
             )
-        async with self._writing:
+        async with self._turn:
             table_before = await self._table()
-            before = content = await self.read()
+            before = content = await self._read()
             for write in range(WRITES + 1):
                 wanted = _changed(content.entries, adds, removes)
                 if wanted == content.entries:
@@ -197,7 +201,7 @@ class OPNsenseClient:
                     break
                 await before_write(content.entries)
                 await self._set(content.uuid, wanted)
-                content = await self.read()
+                content = await self._read()
         raise Unreachable(
             f"The firewall alias {self._alias} was changed by someone else after each of {WRITES} writes; "
             "what is ours did not stay in it."
@@ -218,7 +222,7 @@ class OPNsenseClient:
         leave, only once the `gone` have, or those of them that no other entry keeps (and `domains`, if any, are
         there). Nothing else proves it, for `reconfigure` answers ok in either case.
         """
-        async with self._applying:
+        async with self._turn:
             await before_write()
             answer = await self._wire.post("alias/reconfigure", {}, timeout_s=self._reconfigure_timeout_s)
         if _text(answer, "status") != "ok":
@@ -238,7 +242,8 @@ class OPNsenseClient:
         last: tuple[str, ...] | None = None
         while True:
             try:
-                table = await self._table()
+                async with self._turn:
+                    table = await self._table()
                 if table is None:
                     return Applied("unknown", None)
                 last = table

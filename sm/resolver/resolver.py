@@ -22,7 +22,7 @@ import dns.rdatatype
 import dns.resolver
 from attrs import frozen
 
-from sm.core.addresses import canonical, is_global
+from sm.core.addresses import canonical, is_address, is_global
 from sm.resolver import hosts
 
 TIMEOUT_S = 5.0
@@ -67,7 +67,12 @@ class Resolver:
         self._system: dict[str, asyncio.Task[Resolution]] = {}
 
     async def resolve(self, name: str) -> Resolution:
-        """A and AAAA of a name, aliases followed, within `timeout_s` seconds. Raises nothing of its own."""
+        """A and AAAA of a name, aliases followed, within `timeout_s` seconds. Raises nothing of its own.
+
+        An address is found to be itself.
+        """
+        if is_address(name):
+            return Resolution((canonical(name),), "found")
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         try:
             async with asyncio.timeout_at(deadline):
@@ -99,12 +104,23 @@ class Resolver:
         if task is None:
             if len(self._system) >= MAX_SYSTEM_QUESTIONS:
                 return _UNKNOWN
-            task = self._system[name] = asyncio.create_task(_system(name))
+            task = self._system[name] = asyncio.create_task(_system(f"{name.removesuffix('.')}."))
             task.add_done_callback(lambda _: self._system.pop(name, None))
         return await asyncio.shield(task)
 
 
 _UNKNOWN: Final = Resolution((), "unknown")
+
+
+async def where(host: str, *, timeout_s: float = TIMEOUT_S) -> Resolution:
+    """The addresses at which this machine would connect to a peer: search list and hosts file included, as a
+    `mattermost` of the same cluster needs them. Raises nothing of its own.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _system(host)
+    except TimeoutError:
+        return _UNKNOWN
 
 
 async def _ask(resolver: dns.asyncresolver.Resolver, name: str, deadline: float) -> Resolution:
@@ -143,9 +159,7 @@ async def _family(
 
 async def _system(name: str) -> Resolution:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            f"{name.removesuffix('.')}.", None, type=socket.SOCK_STREAM
-        )
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         return Resolution((), "none") if error.errno in _NONE else _UNKNOWN
     except UnicodeError:

@@ -130,11 +130,13 @@ def _set_hosts(name: str, hosts: Any) -> tuple[str, ...]:
     listed = cast("list[Any]", hosts)
     if len(listed) > SET_HOSTS:
         raise Unfit(f"has more than {SET_HOSTS} hosts in the set {shown}")
-    for host in listed:
-        if not isinstance(host, str):
-            raise Unfit(f"has something other than a text among the hosts of the set {shown}")
-        if code := domains.refusal(host):
-            raise Unfit(
-                f"has {shown_name(host)} in the set {shown}, which can't be opened", domains.advice(code)
-            )
-    return tuple(dict.fromkeys(listed))
+    return tuple(dict.fromkeys(_set_host(shown, host) for host in listed))
+
+
+def _set_host(shown: str, host: Any) -> str:
+    if not isinstance(host, str):
+        raise Unfit(f"has something other than a text among the hosts of the set {shown}")
+    plain = host.lower().removesuffix(".")
+    if code := domains.refusal(plain):
+        raise Unfit(f"has {shown_name(host)} in the set {shown}, which can't be opened", domains.advice(code))
+    return plain

@@ -1,11 +1,8 @@
-"""What is decided before the append: masking first, whose text is stored, where a session lives, which names are names."""
+"""What is decided before the append: masking first, whose text is stored, where a session lives, whose requests are requests."""
 
 from __future__ import annotations
 
-import builtins
 import json
-import socket
-from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -15,7 +12,7 @@ from sm.core import markers
 from sm.core.channel import Member
 from sm.core.events import LineReceived, MessageReceived, MessageSkipped, Verdict
 from sm.core.fold import StreamState, initial
-from sm.engine.ingress import Ingress, is_public_suffix, judge
+from sm.engine.ingress import Ingress
 from sm.journal.masking import Masker
 
 SECRET = "hunter2-hunter2"
@@ -158,15 +155,44 @@ def test_each_marker_gets_its_verdict_in_order_and_once(reader: Ingress) -> None
     assert event.verdicts == (
         Verdict("pypi.org"),
         Verdict("co.uk", "public_suffix"),
-        Verdict("Example.com", "not_a_host_name"),
+        Verdict("example.com", part=1),
     )
     assert (event.offset, event.end, event.terminated) == (10, 99, True)
+
+
+def test_a_marker_of_several_names_gives_each_its_verdict_and_the_reason(reader: Ingress) -> None:
+    event = line(reader, "[NETWORK_REQUEST: pypi.org, https://example.com/x bücher.de — install pytest]")
+    assert event.verdicts == (
+        Verdict("pypi.org", reason="install pytest"),
+        Verdict("https://example.com/x", "a_url", reason="install pytest", hint="example.com"),
+        Verdict("xn--bcher-kva.de", reason="install pytest", warning="unicode", shown="bücher.de"),
+    )
+
+
+def test_a_host_in_two_spellings_is_asked_for_once_with_the_first_reason_given(reader: Ingress) -> None:
+    event = line(
+        reader,
+        "[NETWORK_REQUEST: pypi.org]\n[NETWORK_REQUEST: PyPI.org. — the index]",
+        "[NETWORK_REQUEST: PYPI.ORG — again]\n[NETWORK_REQUEST: example.com]",
+    )
+    assert event.verdicts == (Verdict("pypi.org", reason="the index"), Verdict("example.com", part=1))
+
+
+def test_a_secret_in_a_reason_is_masked(reader: Ingress) -> None:
+    event = line(reader, f"[NETWORK_REQUEST: pypi.org — log in with {SECRET}]")
+    assert event.verdicts[0].reason == "log in with (masked)"
 
 
 def test_a_flood_of_markers_is_bounded_and_said(reader: Ingress) -> None:
     event = line(reader, "\n".join(f"[NETWORK_REQUEST: h{n}.example.com]" for n in range(500)))
     assert len(event.verdicts) == markers.MAX_MARKERS + 1
     assert event.verdicts[-1].refused == "too_many"
+
+
+def test_a_flood_over_several_blocks_is_bounded_too(reader: Ingress) -> None:
+    event = line(reader, *(f"[NETWORK_REQUEST: {n}.example.com]" for n in range(50)))
+    assert len(event.verdicts) == markers.MAX_MARKERS + 1
+    assert event.verdicts[-1] == Verdict("20.example.com", "too_many", part=20)
 
 
 def test_a_secret_in_the_agents_line_is_masked_also_behind_escapes(reader: Ingress) -> None:
@@ -196,111 +222,7 @@ async def test_half_a_character_of_the_agent_is_stored_and_asked_for_without_har
         }
     )
     event = ingress().line(1, offset=0, end=len(text) + 1, text=text, terminated=True)
-    assert event.verdicts == (Verdict("\ud800.com", "not_a_host_name"),)
+    assert event.verdicts == (Verdict("\ud800.com", "not_idna"),)
     await engine.happen("session:s1", event, "out:s1:1:0")
     assert not engine.fatal
     assert (await engine.rows(stream="session:s1"))[-1].kind == "agent.line_received"
-
-
-# --- names --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "co.uk",
-        "github.io",
-        "s3.amazonaws.com",
-        "com.au",
-        "blogspot.com",
-        "k12.ma.us",
-        "foo.ck",
-        "herokuapp.com",
-    ],
-)
-def test_a_public_suffix_is_no_host(name: str) -> None:
-    assert judge(name) == Verdict(name, "public_suffix")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "pypi.org",
-        "files.pythonhosted.org",
-        "bbc.co.uk",
-        "acme.github.io",
-        "my-bucket.s3.amazonaws.com",
-        "amazonaws.com",
-        "www.ck",
-        "xn--bcher-kva.example",
-        "host.internal",
-    ],
-)
-def test_a_host_below_a_suffix_may_be_asked_for(name: str) -> None:
-    assert judge(name) == Verdict(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("", "empty"),
-        ("localhost", "no_dot"),
-        ("PyPI.org", "not_a_host_name"),
-        ("pypi.org.", "not_a_host_name"),
-        (".pypi.org", "not_a_host_name"),
-        ("*.pypi.org", "not_a_host_name"),
-        ("pypi_org.com", "not_a_host_name"),
-        ("pypi.org:443", "not_a_host_name"),
-        ("https://pypi.org", "not_a_host_name"),
-        ("bücher.example", "not_a_host_name"),
-        ("10.0.0.1", "an_address"),
-        ("10.0.0.0/8", "an_address"),
-        ("10.0.0.1-10.0.0.9", "an_address"),
-        ("2001:db8::1", "an_address"),
-        ("example.123", "not_a_host_name"),
-        ("a" * 64 + ".com", "too_long"),
-        (".".join(["abcdefgh"] * 30) + ".com", "too_long"),
-        ("llm_approved_domains", "not_a_host_name"),
-        ("!10.0.0.1", "not_a_host_name"),
-        ("a.com b.com", "not_a_host_name"),
-        ("a.com\n", "not_a_host_name"),
-    ],
-)
-def test_what_is_no_host_name_is_refused_with_a_reason(name: str, code: str) -> None:
-    assert judge(name).refused == code
-
-
-def test_suffixes_are_judged_by_the_bundled_list_without_network_or_cache(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from sm.engine import ingress as module
-
-    def no_socket(*_args: object, **_more: object) -> None:
-        raise AssertionError("a socket was opened")
-
-    written: list[object] = []
-    true_open = builtins.open
-
-    def watched_open(file, mode="r", *args, **more):
-        if set(mode) & set("wax+"):
-            written.append(file)
-        return true_open(file, mode, *args, **more)
-
-    monkeypatch.setattr(socket, "socket", no_socket)
-    monkeypatch.setattr(socket, "getaddrinfo", no_socket)
-    monkeypatch.setattr(builtins, "open", watched_open)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("TLDEXTRACT_CACHE", str(tmp_path / "cache"))
-    # A fresh reader of the list, made as the module makes its own: nothing is in memory yet.
-    fresh = type(module._SUFFIXES)(
-        suffix_list_urls=module._SUFFIXES.suffix_list_urls,
-        include_psl_private_domains=module._SUFFIXES.include_psl_private_domains,
-        cache_dir=None,
-    )
-    monkeypatch.setattr(module, "_SUFFIXES", fresh)
-    assert is_public_suffix("co.uk")
-    assert is_public_suffix("github.io")
-    assert not is_public_suffix("pypi.org")
-    assert written == []
-    assert list(tmp_path.iterdir()) == []
-    assert module._SUFFIXES.suffix_list_urls == ()

@@ -12,6 +12,7 @@ from need import needs
 from real_kit import Rig
 
 from sm.sandbox.network.netns import BOX_ADDRESS
+from sm.vm import Vm
 
 RUNTIME = "docker"
 pytestmark = [
@@ -49,6 +50,21 @@ async def test_with_the_rules_an_agent_is_started_and_the_doctor_finds_everythin
         "closed  another container (172.30.213.",
     ):
         assert text in done.stdout
+    assert await rig.vm.run("docker ps -aq") == ""
+
+
+async def test_what_the_firewall_lets_through_is_reached_and_nothing_else(rig: Rig, vm: Vm) -> None:
+    found = await vm.network.reach("api.anthropic.com", within_s=20)
+    assert (found.state, found.detail) == ("reachable", "")
+    found = await vm.network.reach("example.com", within_s=4)
+    assert (found.state, found.detail) == ("unreachable", "Nothing answered on port 443.")
+    assert await rig.vm.run("docker ps -aq") == ""
+
+
+async def test_without_the_rules_nothing_is_asked(rig: Rig, vm: Vm, without_rules: None) -> None:
+    found = await vm.network.reach("api.anthropic.com", within_s=20)
+    assert found.state == "unknown"
+    assert "sm doctor rules" in found.detail
     assert await rig.vm.run("docker ps -aq") == ""
 
 

@@ -16,6 +16,7 @@ import pytest
 from attrs import frozen
 from need import STATE, needs
 
+from sm.core.outcome import Refused
 from sm.vm.remote import Answer, command, read_answer
 
 ADDRESS = "10.77.0.2"
@@ -45,6 +46,9 @@ class Machine:
         here = f"export SSH_CONNECTION='10.77.0.1 5000 {ADDRESS} 2222'; "
         done = self.enter("bash", "-c", here + command(name, arguments))
         return read_answer(done.stdout, name)
+
+    def reach(self) -> Answer:
+        return self.ask("reach", "podman", IMAGE, self.network, "example.com", 5, "reach")
 
     def doctor(self) -> Answer:
         return self.ask("doctor", "podman", IMAGE, self.network, "192.0.2.77", 443)
@@ -105,3 +109,16 @@ async def test_root_installs_the_rules_and_everything_is_closed(machine: Machine
     after = await asyncio.to_thread(machine.doctor)
     assert after.all("open") == ()
     assert {line.split()[0] for line in after.all("shut")} == {"outside", "gateway", "vm", "sibling", "ipv6"}
+
+    # The image has no curl: what is told is that it got as far as to look for it.
+    assert ("nocurl", "") in (await asyncio.to_thread(machine.reach)).lines
+
+
+async def test_before_root_installed_the_rules_no_host_is_asked(machine: Machine) -> None:
+    with pytest.raises(Refused) as caught:
+        await asyncio.to_thread(machine.reach)
+    assert caught.value.code == "network_open"
+    listed = subprocess.run(
+        ["podman", "ps", "-aq", "--filter", "label=sm.probe"], capture_output=True, check=True
+    )
+    assert listed.stdout == b""

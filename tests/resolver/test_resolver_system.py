@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sm.resolver import Resolution, Resolver, hosts, resolver
+from sm.resolver import Resolution, Resolver, hosts, resolver, where
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +89,20 @@ async def test_a_system_that_hangs_is_unknown_and_gathers_no_threads(monkeypatch
         assert len(asked) <= resolver.MAX_SYSTEM_QUESTIONS
     finally:
         release.set()
+
+
+async def test_an_address_is_itself_and_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, ["9.9.9.9"])
+    for ours in (Resolver(), Resolver("127.0.0.1:9")):
+        assert await ours.resolve("FD00::0001") == Resolution(("fd00::1",), "found")
+    assert asked == []
+
+
+async def test_a_peer_is_where_this_machine_would_connect_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, ["10.0.0.7"])
+    assert await where("mattermost") == Resolution(("10.0.0.7",), "found")
+    assert asked == ["mattermost"]
+    answering(monkeypatch, socket.gaierror(socket.EAI_AGAIN, "again"))
+    assert (await where("mattermost")).status == "unknown"
+    monkeypatch.undo()
+    assert await where("127.0.0.1") == Resolution(("127.0.0.1",), "found")

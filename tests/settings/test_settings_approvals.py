@@ -143,7 +143,7 @@ def test_a_resolver_of_another_shape_is_a_problem(text: str) -> None:
 
 
 def test_sets_are_names_with_their_hosts() -> None:
-    text = '{"python": ["pypi.org", "files.pythonhosted.org", "pypi.org"], "our-tools_1": ["x.example.com"], "npm": []}'
+    text = '{"python": ["pypi.org", "files.pythonhosted.org", "PyPI.org."], "our-tools_1": ["x.example.com"], "npm": []}'
     settings = load({**GOOD, "SM_DOMAIN_SETS": text})
     assert settings.domain_sets == {
         "python": ("pypi.org", "files.pythonhosted.org"),

@@ -4,11 +4,13 @@ A mount's source stands in for its destination in whole arguments and as the wor
 folder make it fail: `away` (every query fails), `no-stop`. Answers as podman does, `docker` when called by that name.
 The containers that try the network run nothing: all is closed to them but what the file `reached` names. `network.json`
 is what `network inspect` says, `no-probe` and `no-rules` what such a container and nft say when they fail; with `no-tables`
-the rules are gone when they are looked for.
+the rules are gone when they are looked for. `https` is what it says of a host's port 443 (`-`: nothing), `asked` what it was
+asked, and whether rules were loaded before; with `holds-on` it does not end with its input.
 """
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import signal
@@ -58,10 +60,28 @@ def load(key):
     return fail(125, f'Error: no such object: "{key}"')
 
 
-def probe():
+def probe(words):
     """Speak as the script in the container does, of a network that is not there."""
     if (STATE / "no-probe").exists():
         fail(127, (STATE / "no-probe").read_text())
+    options = dict(itertools.pairwise(words))
+    os.setpgid(0, 0)
+    record = {
+        "id": uuid.uuid4().hex * 2,
+        "name": uuid.uuid4().hex[:12],
+        "status": "running",
+        "exit": 0,
+        "pid": os.getpid(),
+    }
+    save({**record, "labels": dict([options["--label"].split("=")])})
+    Path(options["--cidfile"]).write_text(record["id"])
+    answer_probe()
+    while (STATE / "holds-on").exists():
+        time.sleep(0.02)
+    (STATE / "c" / f"{record['id']}.json").unlink()
+
+
+def answer_probe():
     print(f"at 10.89.0.{os.getpid() % 250 + 2}\nhere", flush=True)
     file = STATE / "reached"
     reached = file.read_text().split() if file.exists() else []
@@ -71,9 +91,13 @@ def probe():
                 print("tried", flush=True)
             case ["settle"]:
                 print("settled", flush=True)
-            case ["https", *_words]:
+            case ["https", name, seconds, *_]:
+                asked = {"name": name, "seconds": int(seconds), "ruled": (STATE / "rules").exists()}
+                (STATE / "asked").open("a").write(json.dumps(asked) + "\n")
                 file = STATE / "https"
-                print("https", file.read_text() if file.exists() else "reached 0", flush=True)
+                answer = file.read_text() if file.exists() else "reached 0"
+                if answer != "-":
+                    print("https", answer, flush=True)
             case [_kind, _address, _port, what, text]:
                 print("open" if what in reached else "shut", what, text, flush=True)
 
@@ -96,7 +120,7 @@ def network(name):
 def run(words):
     if any(word.startswith("sm.probe=") for word in words):
         (STATE / "probes.jsonl").open("a").write(json.dumps(words) + "\n")
-        return probe()
+        return probe(words)
     (STATE / "runs.jsonl").open("a").write(json.dumps(words) + "\n")
     options, env, mounts, cwd, labels = {}, {}, {}, None, {}
     while words and words[0].startswith("-"):
