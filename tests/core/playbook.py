@@ -449,6 +449,10 @@ class World:
                 self.tried(domain)
         return self
 
+    def alias_timer(self, name: str) -> World:
+        """Time to remind, to give up, or to close."""
+        return self.record(streams.alias(ALIAS), e.TimerFired(name, 0))
+
     def alias_failed(self, step: str = "write", code: str = "forbidden") -> World:
         return self >> e.AliasFailed(step, code, "no")
 

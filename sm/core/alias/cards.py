@@ -93,7 +93,7 @@ class CardStep(LedgerStep):
             self.try_again(ask.domain)
         elif self.data.is_open(ask.domain) and self._grants(ask.domain):
             self._tell_again(ask, last)
-        elif last is not None and state == "denied":
+        elif last is not None and state == "denied" and last.user_id:
             self._answer(ask, last.detail or rule("denied_before"))
             self.say(event.channel_id, "asked_again", event.root_id, domain=ask.domain, user=last.user_name)
         else:
@@ -156,7 +156,7 @@ class CardStep(LedgerStep):
 
     def _post(self, card_id: str) -> None:
         requests = self.data.of_card(card_id)
-        if all(request.state in {"denied", "superseded"} for request in requests):
+        if all(request.state == "denied" and not request.user_id for request in requests):
             self._drop(card_id)
             return
         policy = self.data.policy

@@ -226,7 +226,7 @@ class RequestStep:
 
 def rule(code: str) -> str:
     """The words of a rule for the agent."""
-    return _RULES[code]
+    return _RULES.get(code, "it cannot be opened")
 
 
 _RULES = {
