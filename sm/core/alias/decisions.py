@@ -52,8 +52,8 @@ class DecisionStep(CardStep):
         for request in requests:
             if event.action == "deny":
                 self._deny(request)
-            else:
-                self._approve(request, SCOPES.get(event.action, ""))
+            elif event.action in SCOPES:
+                self._approve(request, SCOPES[event.action])
         if not requests:
             self._say_who_won(card)
 
@@ -72,9 +72,10 @@ class DecisionStep(CardStep):
 
     def _say_who_won(self, card: Card) -> None:
         event = self.decision
-        about = event.request_id
+        about = event.request_id if event.action != "set" else ""
         decided = [r for r in self.data.of_card(card.card_id) if about in ("", r.request_id)]
-        others = [r for r in decided if r.user_id != event.user_id or wanted_state(event.action) != r.state]
+        wanted = ("denied",) if event.action == "deny" else ("applying", "approved")
+        others = [r for r in decided if r.user_id != event.user_id or r.state not in wanted]
         if others and (event.via == "reaction" or event.privately):
             last = others[-1]
             self.say_privately(
@@ -380,8 +381,3 @@ def stands_here(card: Card, channel_id: str, post_id: str) -> bool:
     return (
         bool(card.copy_channel) and channel_id == card.copy_channel and post_id == (card.copy_post or post_id)
     )
-
-
-def wanted_state(action: str) -> str:
-    """The state that an action leads to in the end."""
-    return "denied" if action == "deny" else "approved"
