@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dns.message
@@ -97,6 +100,13 @@ def test_the_lines_are_for_a_person() -> None:
         "refused   -x: write a plain host name: letters, digits and hyphens, with dots between (not_a_host_name)",
         "refused   (nothing): name one host, such as example.com (empty)",
     ]  # fmt: skip
+
+
+def test_the_readme_shows_what_is_printed() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    ((words, lines),) = re.findall(r"^sm domains check (.*)\n((?:# .*\n)+)```$", readme, re.MULTILINE)
+    sets = sets_of({})
+    assert [f"# {check(word, sets).line()}" for word in shlex.split(words)] == lines.splitlines()
 
 
 def test_the_exit_status_is_1_when_any_name_is_refused() -> None:
