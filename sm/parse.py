@@ -7,6 +7,7 @@ from typing import Any
 
 from sm.core import grammar
 from sm.core.events import Intent
+from sm.engine import domain_sets
 from sm.engine.wording import render
 from sm.settings import load_some
 
@@ -18,7 +19,7 @@ def known(environment: Mapping[str, str]) -> grammar.Known:
         projects=tuple(settings["SM_PROJECTS"]),
         default_org=settings["SM_DEFAULT_ORG"] or "",
         git_url=settings["SM_GIT_BASE_URL"],
-        sets=tuple(settings["SM_DOMAIN_SETS"]),
+        sets=tuple(domain_sets.merged(settings["SM_DOMAIN_SETS"])),
     )
 
 

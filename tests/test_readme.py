@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from sm.core.grammar import COMMANDS, Known
+from sm.engine.domain_sets import SHIPPED
 from sm.parse import parse
 from sm.settings import VARIABLES, load_some
 
@@ -61,3 +62,8 @@ def test_each_line_that_the_readme_shows_is_read_as_a_command() -> None:
 def test_the_sets_that_the_readme_shows_can_be_set() -> None:
     (shown,) = re.findall(r"`SM_DOMAIN_SETS='(.*)'`", README)
     assert set(load_some({"SM_DOMAIN_SETS": shown}, "SM_DOMAIN_SETS")["SM_DOMAIN_SETS"]) == {"ours", "npm"}
+
+
+def test_the_readme_names_each_shipped_set() -> None:
+    (listed,) = re.findall(r"one of the shipped ones away: ([^.]*)\.", README.replace("\n", " "))
+    assert re.findall(r"`([^`]+)`", listed) == list(SHIPPED)

@@ -1,6 +1,6 @@
 """Lines about requests and grants as people write them, what each asks for, and the answer to each that is not right.
 
-`python`, `npm` and `go` are the sets of hosts that are known.
+`python`, `npm`, `go` and `conda` are the sets of hosts that the table names: the shipped ones are known, too.
 """
 
 from __future__ import annotations
@@ -156,6 +156,10 @@ LINES: list[tuple[str, Outcome]] = [
     ("@claude approve pypi.org or npm", answer(MORE.format("or"), "approve pypi.org npm")),
     ("@claude approve pypi.org localhost", answer(MORE.format("localhost"), "approve pypi.org")),
     ("@claude approve package.json changes", answer(MORE.format("changes"), "approve package.json")),
+    ("@claude approve the go routine", answer(NO_HOST.format("the go routine"), "pending")),
+    ("@claude deny all go routines", answer(NO_HOST.format("all go routines"), "pending")),
+    ("@claude deny pyton, it is slow", answer(NO_SET.format("pyton,"), "deny python")),
+    ("@claude approve the npm and registry.npmjs.org", answer(MORE.format("the"), "approve npm registry.npmjs.org")),
     ("@claude approve go routines", answer(MORE.format("routines"), "approve go")),
     ("@claude approve pypi.org --session", answer(MORE.format("--session"), "approve pypi.org")),
     ("@claude approve `x` pypi.org\u202e", answer(MORE.format("x"), "pending")),  # a name that would turn the line around

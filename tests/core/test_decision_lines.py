@@ -45,6 +45,11 @@ def test_a_name_is_kept_up_to_its_bound() -> None:
     assert [len(name) for name in intent.names] == [MAX_NAME]
 
 
+def test_the_shipped_sets_are_known_and_one_that_was_taken_away_is_not() -> None:
+    assert parse("approve cargo", bot="claude", known=known({}))["names"] == ["cargo"]
+    assert "answer" in parse("approve cargo", bot="claude", known=known({"SM_DOMAIN_SETS": '{"cargo": []}'}))
+
+
 def test_a_set_that_is_not_known_is_no_name() -> None:
     assert read("@claude approve python", "claude").intent.problem == "no_host"
 

@@ -117,7 +117,7 @@ def test_a_name_is_cut_where_no_name_is_so_long():
 
 @pytest.mark.parametrize(
     "unit",
-    [" ", "\t", "[", "[NETWORK_REQUEST:", "[NETWORK_REQUEST: ", " [NETWORK_REQUEST: a]", "[NETWORK_REQUEST: a]\n", "\r", "\n"],
+    [" ", "\t", "[", "[NETWORK_REQUEST:", "[NETWORK_REQUEST: ", " [NETWORK_REQUEST: a]", "[NETWORK_REQUEST: a]\n", "\r", "\n", "a,", " a", "[a]", " — ", "]"],
     ids=repr,
 )  # fmt: skip
 @pytest.mark.parametrize("end", ["", "]", " ]x"])

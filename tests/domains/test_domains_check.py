@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import dns.message
 import dns.rdatatype
@@ -18,6 +21,7 @@ import pytest
 from attrs import field, frozen
 from domain_table import TABLE
 
+from sm.cli import app
 from sm.domains.check import check, peers_of, resolved, sets_of
 from sm.engine.domain_sets import SHIPPED
 from sm.engine.judging import judge
@@ -26,10 +30,35 @@ from sm.resolver import Resolution
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
 
 
-def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+@frozen
+class Done:
+    status: int
+    out: str
+    err: str
+
+
+class Run(Protocol):
+    def __call__(self, *words: str, **settings: str) -> Done: ...
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process, with these settings alone."""
+
+    def call(*words: str, **settings: str) -> Done:
+        monkeypatch.setattr(os, "environ", {**PLAIN, **settings})
+        with pytest.raises(SystemExit) as ended:
+            app(["domains", "check", *words])
+        captured = capsys.readouterr()
+        return Done(int(ended.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+def run_apart(*words: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "sm", "domains", "check", *words],
-        env={**PLAIN, "PYTHONIOENCODING": "utf-8", **settings},
+        env={**PLAIN, "PYTHONIOENCODING": encoding},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -44,7 +73,7 @@ def printed(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def whole_table() -> subprocess.CompletedProcess[str]:
     """Every name of the table that can be an argument, asked in one go."""
-    return run("--json", *(row.written for row in TABLE if _is_argument(row.written)))
+    return run_apart("--json", *(row.written for row in TABLE if _is_argument(row.written)))
 
 
 def _is_argument(name: str) -> bool:
@@ -83,11 +112,11 @@ def test_a_verdict_is_one_line_with_its_reason(row) -> None:
         assert judge(row.written).domain in line
 
 
-def test_the_lines_are_for_a_person() -> None:
+def test_the_lines_are_for_a_person(run: Run) -> None:
     done = run(
         "pypi.org", "PyPI.org.", "bücher.de", "xn--bcher-kva.de", "co.uk", "https://pypi.org/simple", "-x", ""
     )
-    assert done.stdout.splitlines() == [
+    assert done.out.splitlines() == [
         "accepted  pypi.org",
         "accepted  PyPI.org. → pypi.org",
         "accepted  bücher.de → xn--bcher-kva.de: it has characters outside of ASCII, which may look like others (unicode)",
@@ -99,25 +128,32 @@ def test_the_lines_are_for_a_person() -> None:
     ]  # fmt: skip
 
 
-def test_the_exit_status_is_1_when_any_name_is_refused() -> None:
-    assert run("pypi.org", "python").returncode == 0
-    assert run("pypi.org", "co.uk", "example.com").returncode == 1
+def test_the_readme_shows_what_is_printed() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    ((words, lines),) = re.findall(r"^sm domains check (.*)\n((?:# .*\n)+)```$", readme, re.MULTILINE)
+    sets = sets_of({})
+    assert [f"# {check(word, sets).line()}" for word in shlex.split(words)] == lines.splitlines()
 
 
-def test_without_a_name_it_says_how_it_is_used() -> None:
+def test_the_exit_status_is_1_when_any_name_is_refused(run: Run) -> None:
+    assert run("pypi.org", "python").status == 0
+    assert run("pypi.org", "co.uk", "example.com").status == 1
+
+
+def test_without_a_name_it_says_how_it_is_used(run: Run) -> None:
     done = run()
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "sm domains check pypi.org" in done.stderr
+    assert (done.status, done.out) == (2, "")
+    assert "sm domains check pypi.org" in done.err
 
 
-def test_a_setting_that_is_wrong_is_named() -> None:
+def test_a_setting_that_is_wrong_is_named(run: Run) -> None:
     done = run("pypi.org", SM_DOMAIN_SETS="[")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "SM_DOMAIN_SETS" in done.stderr
+    assert (done.status, done.out) == (2, "")
+    assert "SM_DOMAIN_SETS" in done.err
 
 
 def test_a_terminal_that_knows_ascii_alone_gets_ascii() -> None:
-    done = run("bücher.de", PYTHONIOENCODING="ascii")
+    done = run_apart("bücher.de", encoding="ascii")
     assert "xn--bcher-kva.de" in done.stdout
     assert done.stdout.isascii()
 
@@ -229,9 +265,9 @@ def _answer(server: socket.socket) -> None:
         server.sendto(answer.to_wire(), received[1])
 
 
-def test_the_resolver_of_the_settings_is_asked(dns_server: str) -> None:
+def test_the_resolver_of_the_settings_is_asked(run: Run, dns_server: str) -> None:
     done = run("--resolve", "pypi.org", SM_RESOLVER=dns_server)
-    assert (done.returncode, done.stdout) == (
+    assert (done.status, done.out) == (
         1,
         "refused   pypi.org: it resolves to an address that is not public (not_global) [10.0.0.5]\n",
     )

@@ -7,6 +7,7 @@ import json
 import pytest
 from settings_kit import GOOD, only_problem, problems
 
+from sm.engine.domain_sets import SHIPPED
 from sm.settings import load
 
 CHANNEL = "ybndrfg8ejkmcpqxot1uwisza3"
@@ -231,3 +232,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert [problem.split()[0] for problem in problems(**wrong)] == [
         name for name, *_ in load(GOOD).describe() if name in wrong
     ]
+
+
+def test_each_shipped_set_could_be_set() -> None:
+    assert load({**GOOD, "SM_DOMAIN_SETS": json.dumps(dict(SHIPPED))}).domain_sets == dict(SHIPPED)

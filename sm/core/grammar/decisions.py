@@ -34,6 +34,7 @@ _DOTS = ".。．｡"  # what IDNA takes for one
 _HOST = re.compile(rf"[^{_DOTS}][{_DOTS}][^{_DOTS}]")
 _ADDRESS = re.compile(r"[\[!]?[0-9a-f]*:[0-9a-f]*:[0-9a-f:.%/\]-]*", re.IGNORECASE)
 _LINK = re.compile(r"\[([^\[\]()]+)\]\(([^()]+)\)")
+_NO_SETS = Known()  # a set has an ordinary word's name: it counts as one where a name must stand
 _JOINERS = frozenset({"and", "&", "+"})
 
 _SCOPES: Final[dict[str, Scope]] = {
@@ -90,7 +91,7 @@ def read(command: Decision, words: Sequence[str], bot: str, known: Known) -> Int
     found = [each for word in rest[:_MAX_WORDS] for each in _read(word, known)]
     found = [each for at, each in enumerate(found) if not _joins(found, at)]
     names = _once(found)
-    if not names:
+    if not names or not (found[0].name or has_name(rest, _NO_SETS)):
         return _nothing(command, words, bot, known)
     meant = Intent(command, names=names[:MAX_NAMES], scope=scope)
     if other:
@@ -107,8 +108,8 @@ def read(command: Decision, words: Sequence[str], bot: str, known: Known) -> Int
 def _read_deny(words: Sequence[str], bot: str, known: Known) -> Intent:
     """The names stand first, with commas or `and` between them, or alone; what follows is the reason."""
     words = re.sub(r" ([,;])", r"\1", " ".join(words[:_MAX_WORDS])).split()
-    first = next((at for at, word in enumerate(words) if _leading(word, known)[0]), None)
-    if first is None:
+    first = next((at for at, word in enumerate(words) if _leading(word, _NO_SETS if at else known)[0]), None)
+    if first is None or (first and _near_set(words[0], known)):
         return _nothing("deny", words, bot, known)
     names, reason = _names_and_reason(words[first:], known)
     meant = Intent("deny", names=_once(names)[:MAX_NAMES], reason=_cleaned(reason))
@@ -163,12 +164,15 @@ def _nothing(command: Decision, words: Sequence[str], bot: str, known: Known) ->
     listed = without_names(command, bot)
     if not "".join(words).strip(QUOTES + STOPS + UNSEEN + DASHES) or not _without_scope(words, known)[0]:
         return Intent("correct", problem="no_name", suggestion=listed)
-    for word in words[:_MAX_WORDS]:
-        plain = _unwrapped(word[:MAX_NAME].rstrip(STOPS)).lower()
-        alike = [name for name in sorted(known.sets) if len(plain) >= 4 and one_edit(plain, name)]
-        if alike:
-            return _correct([word], Intent(command, names=(alike[0],)), bot, problem="set_name")
+    if words and (alike := _near_set(words[0], known)):
+        return _correct(words[:1], Intent(command, names=(alike,)), bot, problem="set_name")
     return Intent("correct", problem="no_host", word=bounded(" ".join(words[:_MAX_WORDS])), suggestion=listed)
+
+
+def _near_set(word: str, known: Known) -> str:
+    """The set whose name is one edit away from the word, or nothing; words of four letters and more."""
+    plain = _unwrapped(word[:MAX_NAME].rstrip(STOPS)).lower()
+    return next((name for name in sorted(known.sets) if len(plain) >= 4 and one_edit(plain, name)), "")
 
 
 def _correct(words: Sequence[str], meant: Intent, bot: str, *, problem: str) -> Intent:
