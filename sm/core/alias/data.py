@@ -109,20 +109,22 @@ class Writing:
 
 @frozen
 class Applying:
-    """The firewall is loading what was written."""
+    """What the firewall is loading, or has yet to load. `gone`: addresses that should leave its table."""
 
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 @frozen
 class Revocation:
-    """Somebody took a domain back, and waits to hear that it is gone."""
+    """Somebody took a domain back, and waits to hear that it is gone. `told`: that it could not be done so far."""
 
     domain: str
     channel_id: str
     root_id: str
     user_name: str
+    told: bool = False
 
 
 @frozen
@@ -138,6 +140,9 @@ class AliasData:
     foreign: tuple[str, ...] | None = None  # entries that are not ours; None: the alias was never read
     writing: Writing | None = None
     applying: Applying | None = None
+    unapplied: Applying = field(
+        factory=Applying
+    )  # taken out of the alias, but the firewall did not load that
     writes: int = 0  # how many ended: a look that began before the last one is stale
     blocked: str = ""  # why nothing is written until the next look or decision
     trouble: str = ""  # what is wrong with the alias, as was said
@@ -161,10 +166,21 @@ class AliasData:
         """The domains that are to be open."""
         return sorted({grant.domain for grant in self.live()})
 
+    def is_held(self, domain: str) -> bool:
+        """The alias was read back with it, and no write of ours is taking it out."""
+        entry = self.entries.get(domain)
+        leaves = self.writing is not None and domain in self.writing.remove
+        return entry is not None and entry.confirmed and not leaves
+
     def is_open(self, domain: str) -> bool:
         """The alias holds it, and the firewall showed that it took it."""
-        entry = self.entries.get(domain)
-        return entry is not None and entry.confirmed and entry.applied in {"seen", "unknown"}
+        return self.is_held(domain) and self.entries[domain].applied in {"seen", "unknown"}
+
+    def is_on_its_way(self, domain: str) -> bool:
+        """It is being brought in or, out of the alias already, the firewall has yet to lose it."""
+        coming = self.writing.add if self.writing is not None else ()
+        leaving = self.applying.removed if self.applying is not None else ()
+        return domain in (*coming, *leaving, *self.unapplied.removed)
 
     def of_card(self, card_id: str) -> list[Request]:
         """The requests of a card, in its order."""

@@ -151,7 +151,7 @@ class DecisionStep(CardStep):
                 self._refuse("own")
             elif asked:
                 self._approve(allowed[0], event.scope)
-            elif not event.scope and any(not g.scope for g in self.data.live(domain)):
+            elif self._is_open_for_good(domain) and not event.scope:
                 self.say(event.channel_id, "already_open", event.root_id, domain=domain)
             elif not self.data.policy.approve_own:
                 self._refuse("own_unasked")
@@ -159,6 +159,9 @@ class DecisionStep(CardStep):
                 unasked.append(domain)
         if unasked:
             self._ask_and_approve(unasked)
+
+    def _is_open_for_good(self, domain: str) -> bool:
+        return self.data.is_open(domain) and any(not grant.scope for grant in self.data.live(domain))
 
     def _within_reach(self, domain: str, states: Sequence[str]) -> list[Request]:
         """The channel's requests for a domain (the approvals' channel has all), those of the session meant first."""
@@ -258,23 +261,11 @@ class DecisionStep(CardStep):
                 domain=domain,
                 granted="yes" if grants else "",
             )
-        elif not grants:
+        elif not grants and entry is None and not self.data.is_on_its_way(domain):
             self.say(event.channel_id, "not_granted", event.root_id, domain=domain)
-        elif entry is None and not self._is_being_written(domain):
-            self.say(
-                event.channel_id,
-                "revoked",
-                event.root_id,
-                domain=domain,
-                user=event.user_name,
-                resolved="seen",
-            )
-        else:
+        else:  # answered when it is out
             waits = Revocation(domain, event.channel_id, event.root_id, event.user_name)
             self.data = evolve(self.data, revocations=(*self.data.revocations, waits))
-
-    def _is_being_written(self, domain: str) -> bool:
-        return self.data.writing is not None and domain in self.data.writing.add
 
     # --- one request ------------------------------------------------------------------------------------------------
 

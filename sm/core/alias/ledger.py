@@ -12,7 +12,7 @@ from typing import cast
 
 from attrs import evolve
 
-from sm.core.alias.data import Applying, Entry, Grant, Request, Writing
+from sm.core.alias.data import Applying, Entry, Grant, Request, Revocation, Writing
 from sm.core.alias.requests import RequestsStep, RequestStep
 from sm.core.commands import ApplyAlias, SetTimer, TryDomain, WriteAlias
 from sm.core.events import (
@@ -46,7 +46,6 @@ class LedgerStep(RequestsStep):
     def make_grant(self, request: Request, scope: str) -> Grant:
         """A decision for a request becomes a grant; its domain is tried again if it was held back."""
         event = cast("NetworkDecided", self.event)
-        entry = self.data.entries.get(request.domain)
         number = sum(name.startswith(f"g{self.seq}x") for name in self.data.grants)
         grant = Grant(
             grant_id=f"g{self.seq}x{number}",
@@ -60,7 +59,7 @@ class LedgerStep(RequestsStep):
             scope=scope,
             session_id=request.session_id if scope == "session" else "",
             until_ms=self.at_ms + HOUR_MS if scope == "hour" else 0,
-            state="held" if entry is not None and entry.confirmed else "wanted",
+            state="held" if self.data.is_held(request.domain) else "wanted",
         )
         # What was withdrawn has its new decision.
         grants = {n: g for n, g in self.data.grants.items() if g.live or g.domain != request.domain}
@@ -111,6 +110,7 @@ class LedgerStep(RequestsStep):
         if not data.busy:
             for domain in stale:
                 self.data = self.data.without_entry(domain)
+            self._settle_revocations()
         if data.busy or data.blocked:
             return
         data = self.data
@@ -124,18 +124,30 @@ class LedgerStep(RequestsStep):
             self.issue(WriteAlias(data.alias, tuple(add), tuple(remove)))
             return
         unseen = tuple(d for d in wish if d in known and known[d].confirmed and not known[d].applied)
-        if unseen:
-            self._apply(unseen, (), (), None)
+        if unseen or data.unapplied.removed:
+            self._apply(Applying(unseen), None)
 
-    def _apply(
-        self,
-        added: tuple[str, ...],
-        removed: tuple[str, ...],
-        gone: tuple[str, ...],
-        table_before: tuple[str, ...] | None,
-    ) -> None:
-        self.data = evolve(self.data, applying=Applying(added, removed))
-        self.issue(ApplyAlias(self.data.alias, added, removed, gone, table_before))
+    def _apply(self, new: Applying, table_before: tuple[str, ...] | None) -> None:
+        """Have the firewall load it, and what it did not load before."""
+        data, late = self.data, self.data.unapplied
+        removed = dict.fromkeys(d for d in (*new.removed, *late.removed) if d not in data.entries)
+        staying = {a for entry in data.entries.values() for a in entry.addresses}
+        gone = {*new.gone, *late.gone} - staying
+        applying = Applying(new.added, tuple(removed), tuple(sorted(gone)))
+        self.data = evolve(data, applying=applying, unapplied=Applying())
+        self.issue(ApplyAlias(data.alias, applying.added, applying.removed, applying.gone, table_before))
+
+    def _settle_revocations(self) -> None:
+        """Whoever took back what never got in hears it now; what was approved again meanwhile is no matter any more."""
+        wish, waits = self.data.wish(), list[Revocation]()
+        for wanted in self.data.revocations:
+            if wanted.domain in wish:
+                continue
+            if wanted.domain in self.data.entries or self.data.is_on_its_way(wanted.domain):
+                waits.append(wanted)
+            else:
+                self._say_revoked(wanted, "seen")
+        self.data = evolve(self.data, revocations=tuple(waits))
 
     # --- what came of it --------------------------------------------------------------------------------------------
 
@@ -160,31 +172,29 @@ class LedgerStep(RequestsStep):
                 self.data = self.data.without_entry(domain)
         added = tuple(d for d in writing.add if self._take_entry(d, event, writing))
         self._note_foreign(event.entries)
-        staying = {a for e in self.data.entries.values() for a in e.addresses}
         if event.changed or added or writing.remove:
-            gone = tuple(sorted(leaving - staying))
-            self._apply(added, writing.remove, gone, event.table_before)
+            self._apply(Applying(added, writing.remove, tuple(leaving)), event.table_before)
 
     def _addresses(self, domain: str) -> tuple[str, ...]:
         entry = self.data.entries.get(domain)
         return entry.addresses if entry else ()
 
     def _take_entry(self, domain: str, event: AliasWritten, writing: Writing) -> bool:
+        """Whether it is in the alias and may be; an earlier try may have brought in what may not be open now."""
         resolved = next((name for name in event.names if name.domain == domain), None)
-        if domain not in event.entries:
-            if resolved is not None and resolved.refused:
-                self.withdraw(domain, resolved.refused, resolved.address)
-            else:
-                self.data = evolve(self.data, held_back={**self.data.held_back, domain: "unresolved"})
-                self._fail(domain, "unresolved")
+        if domain in event.entries:
+            before, first = self.data.entries.get(domain), writing.first
+            ours = (before is not None and before.ours) or (first is not None and domain not in first)
+            addresses = resolved.addresses if resolved else ()
+            entry = Entry(domain, ours, confirmed=True, saved_ms=self.at_ms, addresses=addresses)
+            self.data = self.data.with_entry(entry)
+        if resolved is not None and resolved.refused:
+            self.withdraw(domain, resolved.refused, resolved.address)
             return False
-        before = self.data.entries.get(domain)
-        ours = (before is not None and before.ours) or (
-            writing.first is not None and domain not in writing.first
-        )
-        addresses = resolved.addresses if resolved else ()
-        entry = Entry(domain, ours, confirmed=True, saved_ms=self.at_ms, addresses=addresses)
-        self.data = self.data.with_entry(entry)
+        if domain not in event.entries:
+            self.data = evolve(self.data, held_back={**self.data.held_back, domain: "unresolved"})
+            self._fail(domain, "unresolved")
+            return False
         for grant in self.data.live(domain):
             self.data = self.data.with_grant(evolve(grant, state="held"))
         return True
@@ -250,7 +260,8 @@ class LedgerStep(RequestsStep):
         writing = data.writing
         if writing is None and data.applying is None:
             return
-        self.data = evolve(data, writing=None, applying=None, writes=data.writes + 1)
+        late = evolve(data.applying, added=()) if data.applying is not None else data.unapplied
+        self.data = evolve(data, writing=None, applying=None, unapplied=late, writes=data.writes + 1)
         if writing is not None and writing.first is not None and event.code != "rejected":
             self._doubt(writing, writing.first)
         rejected = writing.add if writing is not None and event.code == "rejected" else ()
@@ -265,15 +276,17 @@ class LedgerStep(RequestsStep):
             if not self.data.is_open(domain):
                 self._fail(domain, event.code, event.detail)
         for wanted in self.data.revocations:
-            self.say(
-                wanted.channel_id, "revoke_failed", wanted.root_id, domain=wanted.domain, code=event.code
-            )
+            if not wanted.told:
+                facts = {"domain": wanted.domain, "code": event.code}
+                self.say(wanted.channel_id, "revoke_failed", wanted.root_id, **facts)
+        told = tuple(evolve(wanted, told=True) for wanted in self.data.revocations)
+        self.data = evolve(self.data, revocations=told)
 
     def _doubt(self, writing: Writing, first: Collection[str]) -> None:
-        """The refusal may have come behind the write: what it would have brought in is ours, if it is there."""
-        for domain in writing.add:
-            if domain not in first:
-                self.data = self.data.with_entry(Entry(domain, ours=True))
+        """The refusal may have come behind the write: what that would have changed is ours, if it is there."""
+        for domain in (*writing.add, *writing.remove):
+            if domain in writing.remove or domain not in first:
+                self.data = self.data.with_entry(Entry(domain, True, addresses=self._addresses(domain)))
 
     def _fail(self, domain: str, code: str, detail: str = "") -> None:
         for request in self.data.asked(domain):
@@ -282,16 +295,13 @@ class LedgerStep(RequestsStep):
     def _answer_revocations(self, removed: Collection[str], resolved: str) -> None:
         for wanted in self.data.revocations:
             if wanted.domain in removed:
-                self.say(
-                    wanted.channel_id,
-                    "revoked",
-                    wanted.root_id,
-                    domain=wanted.domain,
-                    user=wanted.user_name,
-                    resolved=resolved,
-                )
+                self._say_revoked(wanted, resolved)
         left = tuple(one for one in self.data.revocations if one.domain not in removed)
         self.data = evolve(self.data, revocations=left)
+
+    def _say_revoked(self, wanted: Revocation, resolved: str) -> None:
+        facts = {"domain": wanted.domain, "user": wanted.user_name, "resolved": resolved}
+        self.say(wanted.channel_id, "revoked", wanted.root_id, **facts)
 
     # --- what a look finds ------------------------------------------------------------------------------------------
 
@@ -339,10 +349,15 @@ class LedgerStep(RequestsStep):
         return [grant.channel_id for grant in self.data.live()]
 
     def _compare(self, entries: Collection[str], ours_to_change: Collection[str]) -> None:
-        """What was confirmed and is missing was taken out by somebody: it is not put back."""
+        """What was confirmed and is missing was taken out by somebody: it is not put back.
+
+        What was in doubt and is missing never got in.
+        """
         for entry in list(self.data.entries.values()):
-            if entry.confirmed and entry.domain not in entries and entry.domain not in ours_to_change:
-                self.data = self.data.without_entry(entry.domain)
+            if entry.domain in entries or entry.domain in ours_to_change:
+                continue
+            self.data = self.data.without_entry(entry.domain)
+            if entry.confirmed:
                 self.withdraw(entry.domain, "taken_out")
 
     def _note_foreign(self, entries: Collection[str]) -> None:

@@ -6,13 +6,25 @@ de-duplicates on the latter for 30 s only, so a doubtful post is looked for befo
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
 from attrs import fields
 
 from sm.core import streams
-from sm.core.commands import PostCard, PostPushCard, Relay, Say, ShowDiff, UpdateCard, UpdatePushCard
+from sm.core.commands import (
+    CardView,
+    PostCard,
+    PostPushCard,
+    Relay,
+    Say,
+    SayPrivately,
+    ShowDiff,
+    UpdateCard,
+    UpdatePushCard,
+)
 from sm.core.events import (
     CardFailed,
     CardPosted,
@@ -30,7 +42,7 @@ from sm.engine import wording
 from sm.engine.dispatch import Job
 from sm.engine.identity import Identity
 from sm.engine.recovery import Positions
-from sm.engine.wording import places
+from sm.engine.wording import cards, places
 from sm.engine.writer import Submission, Writer
 from sm.journal.codec import decode_event
 from sm.journal.protocol import Journal
@@ -40,6 +52,7 @@ from sm.web.mac import card_context
 
 COMMAND_PROP = "sm_command"
 MAX_DETAIL = 500
+MAX_ATTACHMENTS = 7000  # characters: Mattermost 5.37 takes 8000 of all props
 REFUSED_RETRY_S = 15.0
 
 
@@ -184,31 +197,91 @@ class ChatEffectors:
     async def post_card(self, job: Job) -> Event:
         """Post a card with its buttons; their MAC is made here and stands nowhere else."""
         command = cast("PostCard", job.command)
-        text = wording.card("pending", command.domain)
-        buttons = self._buttons(command.card_id, command.request_id, command.channel_id, retry=False)
-        props = {COMMAND_PROP: job.id, "sm_card": command.card_id, "attachments": buttons}
+        text, attachments = self._card(command)
+        props = {
+            COMMAND_PROP: job.id,
+            "sm_card": command.card_id,
+            "sm_view": _digest(command.view),
+            "attachments": attachments,
+        }
         try:
             post = await self._create(job, command.channel_id, job.id, text, props, root_id=command.root_id)
         except Refused as refusal:
             _wait_if_mendable(refusal)
-            return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL])
-        return CardPosted(command.card_id, post.id, command.channel_id)
+            return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL], command.copy)
+        return CardPosted(command.card_id, post.id, command.channel_id, command.copy)
 
     async def update_card(self, job: Job) -> Event:
-        """Make a card show its request's state. Doing it twice shows the same."""
+        """Make a card show its requests' states. Doing it twice shows the same."""
         command = cast("UpdateCard", job.command)
-        text = wording.card(command.status, command.domain, command.user_name, command.detail)
-        retry: list[dict[str, Any]] = []
-        if command.status == "failed":
-            retry = self._buttons(command.card_id, command.request_id, command.channel_id, retry=True)
-        return await self._update(job, command, text, retry)
+        text, attachments = self._card(command)
+        shown = {"sm_view": _digest(command.view)}
+        try:
+            await self._update(job, command, text, shown, attachments)
+        except Refused as refusal:
+            _wait_if_mendable(refusal)
+            return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL], command.copy)
+        return CardUpdated(command.card_id, command.copy)
+
+    def _card(self, command: PostCard | UpdateCard) -> tuple[str, list[dict[str, Any]]]:
+        """Text and buttons. What an old server would refuse for its size is left to reactions and commands."""
+        view = command.view
+        attachments: list[dict[str, Any]] = []
+        left_out = 0
+        for name, choices in cards.choices(view):
+            made = self._attachment(command.card_id, command.channel_id, name, choices, len(attachments))
+            if len(json.dumps([*attachments, made])) > MAX_ATTACHMENTS:
+                left_out += 1
+            else:
+                attachments.append(made)
+        return wording.card(view) + cards.without_buttons(left_out), attachments
+
+    def _attachment(
+        self, card_id: str, channel_id: str, name: str, choices: Iterable[cards.Choice], number: int
+    ) -> dict[str, Any]:
+        """A row of buttons. Mattermost wants ids of letters and digits, each once in a post."""
+        actions: list[dict[str, Any]] = []
+        for one in choices:
+            context = card_context(
+                self._secret,
+                card_id=card_id,
+                request_id=one.request_id,
+                action=one.action,
+                channel_id=channel_id,
+            )
+            actions.append(
+                {
+                    "id": f"{one.action}{number or ''}",
+                    "name": one.name,
+                    "type": "button",
+                    "style": one.style,
+                    "integration": {"url": self._callback_url, "context": context},
+                }
+            )
+        text = {"text": name} if name else {}
+        return {"fallback": "Decide in Mattermost", **text, "actions": actions}
+
+    async def say_privately(self, job: Job) -> Event:
+        """Post to one person alone. Nobody else is told that they could not be reached."""
+        command = cast("SayPrivately", job.command)
+        bot = await self._identity.get()
+        text = wording.render(command.message, dict(command.facts), bot=bot.username, link=self._link)
+        try:
+            channel_id = await self._client.direct_channel(command.user_id)
+        except Refused as refusal:
+            _wait_if_mendable(refusal)
+            return PostFailed(job.id, "", refusal.code, str(refusal)[:MAX_DETAIL])
+        return await self._send(job, channel_id, "", text)
 
     async def post_push_card(self, job: Job) -> Event:
         """Post the card that shows what would be pushed."""
         command = cast("PostPushCard", job.command)
         text = places.push_card({**_facts(command), "status": "asked"})
-        names = (("approve", "✅ Push", "primary"), ("deny", "❌ Don't push", "danger"))
-        buttons = self._actions(command.card_id, command.session_id, command.channel_id, names)
+        choices = (
+            cards.Choice("approve", command.session_id, "✅ Push", "primary"),
+            cards.Choice("deny", command.session_id, "❌ Don't push", "danger"),
+        )
+        buttons = [self._attachment(command.card_id, command.channel_id, "", choices, 0)]
         props = {COMMAND_PROP: job.id, "sm_card": command.card_id, "attachments": buttons}
         try:
             post = await self._create(job, command.channel_id, job.id, text, props, root_id=command.root_id)
@@ -221,51 +294,33 @@ class ChatEffectors:
         """Make a push's card show what became of it. Doing it twice shows the same."""
         command = cast("UpdatePushCard", job.command)
         text = places.push_card(_facts(command))
-        return await self._update(job, command, text, [])
-
-    async def _update(
-        self, job: Job, command: UpdateCard | UpdatePushCard, text: str, attachments: list[dict[str, Any]]
-    ) -> Event:
-        props = {"sm_card": command.card_id, "sm_status": command.status, "attachments": attachments}
         try:
-            if job.doubtful and await self._shows(command, text):
-                return CardUpdated(command.card_id, command.status)
-            await self._still_ours()
-            await self._client.patch_post(command.post_id, message=text, props=props)
+            await self._update(job, command, text, {"sm_status": command.status}, [])
         except Refused as refusal:
             _wait_if_mendable(refusal)
             return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL])
-        return CardUpdated(command.card_id, command.status)
+        return CardUpdated(command.card_id)
 
-    async def _shows(self, command: UpdateCard | UpdatePushCard, text: str) -> bool:
-        post = await self._client.get_post(command.post_id)
-        return post.message == text and post.props.get("sm_status") == command.status
+    async def _update(
+        self,
+        job: Job,
+        command: UpdateCard | UpdatePushCard,
+        text: str,
+        shown: Mapping[str, str],
+        attachments: list[dict[str, Any]],
+    ) -> None:
+        """Replace text and props, unless the post shows it already. `shown` are the props by which that is known."""
+        if job.doubtful:
+            post = await self._client.get_post(command.post_id)
+            if post.message == text and all(post.props.get(name) == value for name, value in shown.items()):
+                return
+        await self._still_ours()
+        props = {"sm_card": command.card_id, **shown, "attachments": attachments}
+        await self._client.patch_post(command.post_id, message=text, props=props)
 
-    def _buttons(
-        self, card_id: str, request_id: str, channel_id: str, *, retry: bool
-    ) -> list[dict[str, Any]]:
-        names = (("approve", "🔁 Retry" if retry else "✅ Approve", "primary"), ("deny", "❌ Deny", "danger"))
-        return self._actions(card_id, request_id, channel_id, names[:1] if retry else names)
 
-    def _actions(
-        self, card_id: str, request_id: str, channel_id: str, names: Iterable[tuple[str, str, str]]
-    ) -> list[dict[str, Any]]:
-        """Buttons, each with its action, name and style."""
-
-        def button(action: str, name: str, style: str) -> dict[str, Any]:
-            context = card_context(
-                self._secret, card_id=card_id, request_id=request_id, action=action, channel_id=channel_id
-            )
-            return {
-                "id": action,
-                "name": name,
-                "type": "button",
-                "style": style,
-                "integration": {"url": self._callback_url, "context": context},
-            }
-
-        actions = [button(*name) for name in names]
-        return [{"fallback": "Decide in Mattermost", "actions": actions}]
+def _digest(view: CardView) -> str:
+    return hashlib.sha256(repr(view).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _facts(command: PostPushCard | UpdatePushCard) -> dict[str, str]:

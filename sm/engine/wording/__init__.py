@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sm.core import domains
 from sm.engine.wording.corrections import CORRECTIONS
+from sm.engine.wording.network import NETWORK_MESSAGES, card
 from sm.engine.wording.phrases import Facts, code, counted, fenced, line, undelivered
 from sm.engine.wording.places import PLACE_MESSAGES, PREPARE_ADVICE
+
+__all__ = ["MESSAGES", "SYSTEM_PROMPT", "card", "render"]
 
 
 def render(message: str, facts: Facts, *, bot: str, link: str = "") -> str:
@@ -138,13 +140,6 @@ def _masked(facts: Facts) -> str:
     )
 
 
-def _domain_refused(facts: Facts) -> str:
-    advice = domains.advice(facts["code"])
-    if not facts["domain"]:
-        return f"🔒 The agent asked for a host and named none: {advice}."
-    return f"🔒 The agent asked for `{facts['domain']}`, which can't be opened: {advice}."
-
-
 def _api_retry(facts: Facts) -> str:
     said = code(facts["detail"])
     return f"⏳ The Anthropic API does not answer ({said}); the agent keeps trying for some minutes."
@@ -222,6 +217,7 @@ def _quarantined(facts: Facts) -> str:
 
 MESSAGES: dict[str, Callable[[Facts], str]] = {
     **PLACE_MESSAGES,
+    **NETWORK_MESSAGES,
     "starting": _starting,
     "ready": _ready,
     "resumed": _resumed,
@@ -239,7 +235,6 @@ MESSAGES: dict[str, Callable[[Facts], str]] = {
     "correction": _correction,
     "nothing_to_pass_on": _nothing_to_pass_on,
     "masked": _masked,
-    "domain_refused": _domain_refused,
     "api_retry": _api_retry,
     "turn_failed": _turn_failed,
     "status": _status,
@@ -252,41 +247,6 @@ MESSAGES: dict[str, Callable[[Facts], str]] = {
 }
 
 
-# --- cards ------------------------------------------------------------------------------------------------------
-
-
-def card(status: str, domain: str, user_name: str = "", detail: str = "") -> str:
-    """A card's text in each state of its request."""
-    match status:
-        case "pending":
-            return f"🔒 **Network Request:** `{domain}`"
-        case "applying":
-            return f"⏳ **Network Request:** `{domain}`: @{user_name} chose Approve, changing the firewall..."
-        case "approved":
-            unseen = "\nThe firewall's table could not be read, so its effect is not confirmed."
-            return f"✅ `{domain}` approved by @{user_name}" + (unseen if detail == "unknown" else "")
-        case "denied":
-            return f"❌ `{domain}` denied by @{user_name}"
-        case _:
-            return (
-                f"⚠️ `{domain}` was approved by @{user_name}, but is not open: {_FAILURES.get(detail, detail)}"
-            )
-
-
-_FAILURES = {
-    "unseen": "OPNsense saved it, but its table shows no new address. Press Retry in a minute.",
-    "alias_missing": "OPNsense has no alias of that name. Make it, then press Retry.",
-    "alias_disabled": "the alias is disabled in OPNsense. Enable it, then press Retry.",
-    "alias_wrong_type": "the alias is not of the type Host(s). Mend it, then press Retry.",
-    "unauthorized": "OPNsense does not know our API key. Mend SM_OPNSENSE_KEY, then press Retry.",
-    "forbidden": "our API user lacks the privilege Firewall: Alias: Edit. Grant it, then press Retry.",
-    "rejected": "OPNsense does not accept the name.",
-    "certificate": "its certificate is not trusted. Mend SM_OPNSENSE_FINGERPRINT or SM_CA_FILE, then press Retry.",
-    "no_endpoint": "there is no OPNsense at SM_OPNSENSE_URL. Mend it, then press Retry.",
-    "quarantined": "the firewall is not changed until an operator has looked at the journal.",
-}
-
-
 # --- the agent's system prompt ----------------------------------------------------------------------------------
 
 SYSTEM_PROMPT = """\
@@ -296,6 +256,9 @@ allows it; that includes fetching a page and installing packages. A blocked conn
 When you need a host, write this alone on a line of your answer, with the host's full name in lower case, and then end \
 your turn:
 [NETWORK_REQUEST: example.com]
-Ask for one host at a time and only for what you need now. Do not retry before you are answered. The answer is a \
-message that says [NETWORK_APPROVED: example.com], then try again; or [NETWORK_DENIED: example.com], then go on without it.\
+Several hosts go into one marker with commas between them, and a reason may stand behind a dash: \
+[NETWORK_REQUEST: example.com, files.example.com — install pytest]
+Ask only for what you need now, and do not retry before you are answered. The answer is a message for each host. \
+[NETWORK_APPROVED: example.com]: try again. [NETWORK_APPROVED: example.com — not reachable yet, try again in a minute]: do \
+that. [NETWORK_DENIED: example.com] or [NETWORK_DENIED: example.com — why]: go on without it, and do not ask again.\
 """
