@@ -201,7 +201,11 @@ class CardStep(LedgerStep):
         """A card that nobody sees cannot be pressed: the agent goes on without."""
         event = cast("CardFailed", self.event)
         card = self.data.cards.get(event.card_id)
-        if card is None or event.copy or card.post_id or card.copy_post:
+        if card is None or (card.copy_post if event.copy else card.post_id):
+            return  # a change of a card that is there
+        card = evolve(card, copy_channel="") if event.copy else evolve(card, refused=True)
+        self.data = self.data.with_card(card)
+        if not card.refused or card.copy_channel:
             return
         reason = f"nobody could be asked, Mattermost refuses the card ({event.code})"
         for request in self.data.of_card(card.card_id):
@@ -213,7 +217,7 @@ class CardStep(LedgerStep):
         """Time to remind, to give up, or to close what was open for a time."""
         what, _, name = self.event.name.partition(":")
         card, grant = self.data.cards.get(name), self.data.grants.get(name)
-        if what == "grant" and grant is not None and grant.live:
+        if what == "grant" and grant is not None:
             self.end_grant(grant, "expired")
         elif what == "remind" and card is not None:
             self._remind(card)
@@ -238,7 +242,7 @@ class CardStep(LedgerStep):
             self.data = evolve(self.data, over=(*self.data.over, session_id))
         for request in mine:
             self.fire(request, "supersede", code="session_over")
-        for grant in self.data.live():
+        for grant in list(self.data.grants.values()):
             if grant.session_id == session_id:
                 self.end_grant(grant, "session_over")
         for card in list(self.data.cards.values()):

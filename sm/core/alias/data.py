@@ -53,6 +53,7 @@ class Card:
     expires_ms: int = 0
     issued: bool = False
     post_id: str = ""  # once it is confirmed
+    refused: bool = False  # Mattermost does not take it
     shown: CardView | None = None
     copy_channel: str = ""
     copy_post: str = ""

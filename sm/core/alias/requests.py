@@ -78,9 +78,11 @@ class RequestsStep(Step[AliasData]):
         )
 
     def _is_seen(self, request: Request) -> bool:
-        """Its card is in the channel, or will never be."""
+        """Its card and the copy are in their channels, or will never be."""
         card = self.data.cards.get(request.card_id)
-        return card is None or not card.issued or bool(card.post_id)
+        if card is None or not card.issued:
+            return True
+        return bool(card.post_id or card.refused) and bool(card.copy_post or not card.copy_channel)
 
     # --- what a card shows ------------------------------------------------------------------------------------------
 
