@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from attrs import frozen
@@ -23,7 +25,7 @@ from outside_kit import Chat, Peers, Service, channel, normal, until
 from schema_kit import check_journal
 
 from sm.core.commands import COMMANDS
-from sm.engine.faultpoints import POINTS
+from sm.engine.faultpoints import INNER, POINTS
 
 pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(120)]
 
@@ -36,6 +38,7 @@ class Play:
     chat: Chat
     service: Service
     domain: str
+    alone_before: int  # how many messages sarah had
 
     async def start(self) -> None:
         await self.chat.say("@claude start acme/webapp")
@@ -44,6 +47,25 @@ class Play:
     async def stop(self) -> None:
         await self.chat.say("@claude stop")
         await self.chat.sees("✅ Stopped.")
+
+
+async def alone(peers: Peers) -> list[str]:
+    """What the bot has written to sarah alone, ever."""
+    base = f"{peers.variables['SM_MATTERMOST_URL']}/api/v4"
+    headers = {"Authorization": f"Bearer {peers.variables['SANDBOX_TOKEN_SARAH']}"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+
+        async def call(method: str, path: str, body: object = None) -> Any:
+            async with http.request(method, base + path, json=body) as answer:
+                assert answer.status < 300, await answer.text()
+                return await answer.json()
+
+        names = ("sarah", "claude")
+        ids = [(await call("GET", f"/users/username/{name}"))["id"] for name in names]
+        channel_id = (await call("POST", "/channels/direct", ids))["id"]
+        listing = await call("GET", f"/channels/{channel_id}/posts?per_page=200")
+        posts = [listing["posts"][post_id] for post_id in reversed(listing["order"])]
+        return [post["message"] for post in posts if post["user_id"] == ids[1]]
 
 
 async def talk(play: Play) -> None:
@@ -69,6 +91,29 @@ async def ask(play: Play) -> None:
     await until("the agent is told", told)
     await play.chat.sees("[NETWORK_APPROVED")
     await play.service.rests()
+    await play.stop()
+
+
+async def refuse_sarah(play: Play) -> None:
+    """Who may not decide hears it alone; a person who may takes the domain back in the end."""
+    await play.start()
+    await play.chat.say(f"please open {play.domain}")
+    await play.chat.sees("🔒 **Network Request:**")
+    async with play.chat.of("sarah") as sarah:
+        await sarah.say(f"@claude approve {play.domain}")
+
+    async def heard() -> bool:
+        return "You can't decide about the network here. Ask @james." in "".join(
+            (await alone(play.peers))[play.alone_before :]
+        )
+
+    await until("sarah hears why", heard)
+    await play.chat.say(f"@claude approve {play.domain}")
+    await play.chat.sees(f"✅ `{play.domain}` approved by @james")
+    await play.chat.sees("[NETWORK_APPROVED")
+    await play.service.rests()
+    await play.chat.say(f"@claude revoke {play.domain}")
+    await play.chat.sees(f"✅ `{play.domain}` is closed")
     await play.stop()
 
 
@@ -149,10 +194,13 @@ async def stop_clone(play: Play) -> None:
 ROWS: dict[str, Callable[[Play], Awaitable[None]]] = {
     "chat.say": talk,
     "chat.relay": talk,
+    "chat.say_privately": refuse_sarah,
+    "card.resolve": ask,
     "card.post": ask,
     "card.update": ask,
-    "alias.save": ask,
+    "alias.write": ask,
     "alias.apply": ask,
+    "network.try": ask,
     "repository.prepare": talk,
     "repository.cancel_prepare": stop_clone,
     "project.resolve": use_project,
@@ -201,13 +249,19 @@ async def _seen_outside(play: Play, writes_before: int) -> dict[str, Any]:
     opnsense = state["opnsense"]
     return {
         "session": session is not None,
-        "posts": [(post["user_id"], normal(post["message"], play.domain)) for post in posts],
+        "alone": [normal(text, play.domain) for text in (await alone(play.peers))[play.alone_before :]],
+        "posts": [(post["user_id"], _without_times(normal(post["message"], play.domain))) for post in posts],
         "buttons": [bool(post["props"].get("attachments")) for post in posts],
         "in": inputs,
         "containers": [(one["name"], one["running"]) for one in state["vm"]["containers"]],
         "alias": opnsense["aliases"]["llm_approved_domains"]["content"].count(play.domain),
         "alias writes": opnsense["set_item"] - writes_before,
     }
+
+
+def _without_times(text: str) -> str:
+    text = re.sub(r"192\.52\.193\.\d+", "ADDRESS", text)
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME", text)
 
 
 async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dict[str, Any]:
@@ -222,9 +276,12 @@ async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dic
     await peers.control("POST", "opnsense/dns", {"name": domain, "addresses": [f"192.52.193.{100 + number}"]})
     writes_before = (await peers.control("GET", "state/opnsense"))["set_item"]
     projects = json.dumps({"mine": f"{Path(peers.variables['SM_REPOS_BASE_PATH']).parent}/projects/mine"})
-    service = Service({**peers.variables, "SM_PROJECTS": projects}, folder / "journal.db", fault)
+    more = {"SM_PROJECTS": projects}
+    if ROWS[kind] is refuse_sarah:
+        more["SM_APPROVERS"] = "james"
+    service = Service({**peers.variables, **more}, folder / "journal.db", fault)
     async with channel(peers, f"run-{number}") as chat:
-        play = Play(peers, chat, service, domain)
+        play = Play(peers, chat, service, domain, len(await alone(peers)))
         await service.start()
         try:
 
@@ -249,8 +306,10 @@ async def _play(peers: Peers, folder: Path, kind: str, fault: str | None) -> dic
     return seen
 
 
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("kind", sorted(ROWS))
+STEPS = [*itertools.product(sorted(ROWS), POINTS), *((kind, point) for point, kind in INNER)]
+
+
+@pytest.mark.parametrize(("kind", "point"), STEPS)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_kill_leaves_no_trace_outside(kind: str, point: str, peers: Peers, tmp_path: Path) -> None:
     conversation = ROWS[kind].__name__
