@@ -9,7 +9,7 @@ import pytest
 from sm.core import events as e
 from sm.core.commands import Say, SetTimer, UpdateCard
 
-from .playbook import CHANNEL, NOON_MS, SESSION, World, said
+from .playbook import CHANNEL, NOON_MS, OTHER, SESSION, World, said
 
 D, F = "pypi.org", "files.example"
 
@@ -151,6 +151,11 @@ def test_a_card_that_waits_is_said_once_where_it_stands_and_where_its_copy_does(
     ]
 
 
+def test_without_a_copy_it_is_said_where_the_card_stands_alone(world: World):
+    world.alias_timer(f"remind:{world.card(D).card_id}")
+    assert [k.channel_id for k in world.commands if isinstance(k, Say)] == [CHANNEL]
+
+
 def test_a_card_on_which_all_is_decided_reminds_of_nothing(world: World):
     world.press(D, "deny").alias_timer(f"remind:{world.card(D).card_id}")
     assert world.commands == []
@@ -216,6 +221,22 @@ def test_what_is_still_open_is_remembered_beyond_its_session(world: World):
     world.post(f"@claude revoke {D}")
     assert updated(world) == [(False, ("closed",))]
     assert (world.alias.requests, world.alias.cards, world.alias.over) == ({}, {}, ())
+
+
+def test_a_request_that_needed_no_card_is_forgotten_with_its_session(world: World):
+    world.press(D).opened(D)
+    world.channel, world.session = "ch2", OTHER
+    world.start("acme/other").prepared().started().initialized().says(f"[NETWORK_REQUEST: {D}]")
+    world.tried(D).stopped()
+    assert [request.session_id for request in world.alias.asked(D)] == [SESSION, OTHER]
+    world.post(f"@claude revoke {D}")
+    assert [request.session_id for request in world.alias.asked(D)] == [SESSION]
+
+
+def test_what_was_approved_unasked_and_taken_back_before_its_card_is_posted_has_none():
+    world = World().post(f"@claude approve {D}").post(f"@claude revoke {D}")
+    assert (world.alias.requests, world.alias.cards) == ({}, {})
+    assert world.resolved().commands == []
 
 
 def test_a_card_with_one_request_left_keeps_the_others_to_show_them():

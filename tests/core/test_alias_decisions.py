@@ -381,7 +381,21 @@ def test_a_refusal_of_opnsense_fails_the_request_and_says_why(world: World, step
     assert world.appended == []
 
 
-@pytest.mark.parametrize("action", ["retry", "approve", "hour"])
+@pytest.mark.parametrize("action", ["approve", "hour"])
+def test_of_a_failed_request_it_may_be_decided_anew_for_how_long(world: World, action: e.Action):
+    world.press(D, "session", user="james").alias_failed()
+    before = world.grant(D)
+    world.press(D, action, user="sarah")
+    assert "alias.write" in world.kinds
+    assert world.appended == []
+    (grant,) = world.alias.live(D)
+    assert grant != before
+    assert (grant.scope, grant.user_name) == ("" if action == "approve" else action, "sarah")
+    assert (world.request(D).state, world.request(D).grant_id) == ("applying", grant.grant_id)
+    assert world.opened(D).appended == [f"[NETWORK_APPROVED: {D}]"]
+
+
+@pytest.mark.parametrize("action", ["retry", "session"])
 def test_a_failed_request_is_tried_again_under_the_same_decision(world: World, action: e.Action):
     world.press(D, "session", user="james").alias_failed()
     grant = world.grant(D)

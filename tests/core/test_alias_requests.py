@@ -299,7 +299,8 @@ def test_a_session_has_at_most_so_many_open_cards(world: World):
     world.configured(max_pending=2)
     world.asked("a.example").asked("b.example", "c.example")
     asks(world, D, F)
-    assert world.kinds == ["chat.relay", "agent.append"]
+    assert world.kinds == ["chat.relay", "chat.say", "agent.append"]
+    assert world.said == ["domain_refused"]
     assert world.appended == [
         f"[NETWORK_DENIED: {D} — too many open requests; wait for an answer to the others]"
     ]
