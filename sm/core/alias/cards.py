@@ -41,6 +41,8 @@ class CardStep(LedgerStep):
         if self._open_cards(event.session_id) >= self.data.policy.max_pending:
             for ask in new:
                 self._answer(ask, rule("too_many"))
+            names = {"domain": new[0].domain, "code": "too_many", "hint": ""}
+            self.say(event.channel_id, "domain_refused", event.root_id, **names)
             return
         card = Card(
             card_id=f"c{self.seq}",

@@ -9,7 +9,6 @@ from attrs import evolve, field, frozen
 from sm.core.commands import CardView
 from sm.core.events import AliasObserved, AliasTroubled, DomainSet, Policy, Resolved
 
-OPEN = ("pending", "applying", "failed")  # requests that something may still come of
 
 
 @frozen

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from sm.core import streams
 from sm.core.alias.cards import CardStep
-from sm.core.alias.data import Card, Request, Revocation, may_not_decide
+from sm.core.alias.data import Card, Grant, Request, Revocation, may_not_decide
 from sm.core.events import NetworkDecided, NetworkDenied, NetworkListRequested
 
 SCOPES = {"approve": "", "retry": "", "session": "session", "hour": "hour"}
@@ -63,12 +63,7 @@ class DecisionStep(CardStep):
         requests = self.data.of_card(card.card_id)
         if event.request_id:
             requests = [request for request in requests if request.request_id == event.request_id]
-        return [request for request in requests if self._is_open(request)]
-
-    def _is_open(self, request: Request) -> bool:
-        if request.state == "failed" and self.decision.action != "deny":
-            return True
-        return request.state in {"pending", "failed"}
+        return [request for request in requests if request.state in {"pending", "failed"}]
 
     def _say_who_won(self, card: Card) -> None:
         event = self.decision
@@ -146,6 +141,8 @@ class DecisionStep(CardStep):
         unasked: list[str] = []
         for domain in domains:
             asked = self._within_reach(domain, ("pending", "failed")) or self._to_reopen(domain)
+            if event.scope == "session":  # for the one that is meant, whoever else asks
+                asked = [request for request in asked if request.session_id == event.session_id]
             allowed = [request for request in asked if not self._may_not(self._starter(request))]
             if asked and not allowed:
                 self._refuse("own")
@@ -271,19 +268,34 @@ class DecisionStep(CardStep):
 
     def _approve(self, request: Request, scope: str) -> None:
         """A grant is made, for every card that waits for the domain where it is for all; a retry makes none."""
-        grant = self.data.grants.get(request.grant_id)
-        if request.state == "failed" and grant is not None and grant.live:
+        before = self.data.grants.get(request.grant_id)
+        failed = before if request.state == "failed" and before is not None and before.live else None
+        if failed is not None and (self._is_retry() or failed.scope == scope):
             self.fire(request, "retry")
             self.try_again(request.domain)
             return
         grant = self.make_grant(request, scope)
         self.fire(request, "approve", grant=grant, decision=self.decision)
+        if failed is not None:
+            self._replace(failed, grant)
         if not grant.session_id:
             for other in self.data.asked(request.domain):
                 if other.state == "pending":
                     self.fire(other, "approve", grant=grant, decision=self.decision)
         if self.data.is_open(request.domain):
             self.open_all(request.domain)
+
+    def _is_retry(self) -> bool:
+        """Whether it says nothing of how long: what was decided stands."""
+        return self.decision.action == "retry" or self.decision.via == "reaction"
+
+    def _replace(self, old: Grant, new: Grant) -> None:
+        """Of what could not be opened, it was decided anew for how long."""
+        for other in self.data.asked(new.domain):
+            if other.grant_id == old.grant_id and not new.session_id:
+                self.data = self.data.with_request(evolve(other, grant_id=new.grant_id))
+        if old.request_id == new.request_id:
+            self.end_grant(old, "revoked")
 
     def _deny(self, request: Request) -> None:
         grant = self.data.grants.get(request.grant_id)
