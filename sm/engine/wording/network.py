@@ -132,7 +132,7 @@ def _context(view: CardView) -> list[str]:
         if row.state == "pending":
             said += _about(row, several=len(view.rows) > 1)
     said.append(
-        "Open is open for every session on the VM: **Approve** until somebody revokes it, **This session** until this "
+        "What you open is open for every session on the VM: **Approve** until it is revoked, **This session** until this "
         "one is over, **1 hour** for an hour."
     )
     if view.expires_ms:
@@ -142,24 +142,27 @@ def _context(view: CardView) -> list[str]:
 
 def _about(row: CardRow, *, several: bool) -> list[str]:
     name = f"`{row.domain}`: " if several else ""
+    it = "" if several else "It "
     said: list[str] = []
     if row.reason:
-        said.append(f"{name}the agent's own words: {code(row.reason)}")
+        said.append(f"{name}{'the' if several else 'The'} agent's own words: {code(row.reason)}")
     if row.warning:
         shown = f" Written as {code(row.shown)}." if row.shown else ""
         said.append(f"⚠️ {name}{domains.caution(row.warning)}{shown}")
-    said.append(f"{name}{_addresses(row)}")
+    said.append(f"{name}{it}{_addresses(row)}")
     if row.shares:
-        said.append(f"{name}at an address of hosts that are open: {_listed(row.shares, MAX_SHARES)}")
+        said.append(
+            f"{name}{it}shares an address with what is open already: {_listed(row.shares, MAX_SHARES)}"
+        )
     return said
 
 
 def _addresses(row: CardRow) -> str:
     if row.addresses:
-        return f"leads to {_listed(row.addresses, MAX_ADDRESSES)} now"
+        return f"leads to {_listed(row.addresses, MAX_ADDRESSES)} now."
     if row.status == "none":
-        return "has no address now"
-    return "its addresses are not known: the resolver does not answer"
+        return "has no address now, so it can't be opened yet."
+    return "leads to unknown addresses: the resolver does not answer."
 
 
 def _listed(names: Iterable[str], limit: int) -> str:
