@@ -106,10 +106,10 @@ _ENDINGS = {
 
 def failure(detail: str) -> str:
     """Why what was approved is not open, and what to do."""
-    return _FAILURES.get(detail, f"{code(detail)}. Press Retry.")
+    return FAILURES.get(detail, f"{code(detail)}. Press Retry.")
 
 
-_FAILURES = {
+FAILURES = {
     "unseen": "OPNsense saved it, but its table shows no new address. Press Retry in a minute.",
     "unresolved": "the name has no address now, or the resolver does not answer. Press Retry in a minute.",
     "alias_missing": "OPNsense has no alias of that name. Make it, then press Retry.",
@@ -147,7 +147,7 @@ def _about(row: CardRow, *, several: bool) -> list[str]:
     if row.reason:
         said.append(f"{name}{'the' if several else 'The'} agent's own words: {code(row.reason)}")
     if row.warning:
-        shown = f" Written as {code(row.shown)}." if row.shown else ""
+        shown = f": {code(row.shown)}" if row.shown else ""
         said.append(f"⚠️ {name}{domains.caution(row.warning)}{shown}")
     said.append(f"{name}{it}{_addresses(row)}")
     if row.shares:
