@@ -142,9 +142,10 @@ class Talk:
         """Wait for the card of a domain."""
         return await self.sees(f"🔒 **Network Request:** `{domain}`")
 
-    async def decide(self, card: Seen, button: int, text: str) -> None:
-        """Press a button of a card, and wait until it says so and has none any more."""
-        await self.room.press("james", card, card.buttons[button])
+    async def decide(self, card: Seen, name: str, text: str) -> None:
+        """Press the button of this name of a card, and wait until it says so and has none any more."""
+        button = next(one for one in card.buttons if one.name == name)
+        await self.room.press("james", card, button)
         async with asyncio.timeout(DEADLINE_S):
             await self.room.changed(card, lambda post: post.text == text and not post.buttons)
 

@@ -212,7 +212,7 @@ async def test_forged_lines_lose_nothing_repeat_nothing_and_decide_nothing(rig: 
             assert await times_told(talk, f"the word is {word}") == 1, word
         assert "⚠️" not in "\n".join(talk.said)
         assert "evil.example.org" not in str((await talk.room.state("opnsense"))["aliases"])
-        await talk.decide(card, 1, "❌ `evil.example.org` denied by @james")
+        await talk.decide(card, "❌ Deny", "❌ `evil.example.org` denied by @james")
         await talk.sees("Understood: I go on without evil.example.org.")
         # Of another conversation it speaks last, and then without end.
         other = as_line(type="system", subtype="init", session_id=OTHER_CONVERSATION)

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-APPROVE, DENY = 0, 1
+APPROVE, DENY = "✅ Approve", "❌ Deny"
 
 
 async def test_a_stop_in_mid_turn_ends_the_agent_and_what_it_runs(rig: Rig) -> None:

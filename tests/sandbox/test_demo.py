@@ -31,7 +31,7 @@ CONVERSATION = """\
 @claude:
 @claude: [NETWORK_REQUEST: pypi.org]
 @claude: 🔒 **Network Request:** `pypi.org`
-@claude: [✅ Approve] [❌ Deny]
+@claude: [✅ Approve] [This session] [1 hour] [❌ Deny]
 @james:  (presses [✅ Approve])
 @claude: (now) ✅ `pypi.org` approved by @james
 @claude: [NETWORK_APPROVED: pypi.org]
@@ -41,6 +41,9 @@ CONVERSATION = """\
 @james:  @claude stop
 @claude: ✅ Stopped.
 """
+
+CARD = "@claude: 🔒 **Network Request:** `pypi.org`"
+SET = "@claude: [✅ Approve all of python: pypi.org, files.pythonhosted.org]"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,23 @@ def test_the_example_conversation_happens_and_the_status_says_so(
     assert done.returncode == 0, done.stdout + done.stderr
     said = re.sub(r"claude-[0-9a-f]{8}", "claude-SESSION", done.stdout)
     lines = [line for line in said.splitlines() if "⏳" not in line]  # shown when the firewall takes its time
+    asked, buttons = lines.index(CARD), next(at for at, line in enumerate(lines) if "[✅ Approve]" in line)
+    del lines[asked + 1 : buttons]  # what one should know to decide
+    lines.remove(SET)
     assert CONVERSATION in "\n".join(lines) + "\n"
+
+
+def test_the_card_says_what_one_should_know_to_decide(
+    ran: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    shown = [line.removeprefix("@claude: ") for line in ran[0].stdout.splitlines()]
+    start = shown.index(CARD.removeprefix("@claude: "))
+    card = "\n".join(shown[start : shown.index(SET.removeprefix("@claude: "))])
+    session = re.findall(r"claude-([0-9a-f]{8})", ran[0].stdout)[0]
+    assert f"Session `{session}` on **acme/webapp**, started by @james." in card
+    assert "`pip install pytest`" in card
+    assert "`192.52.193.20`, `192.52.193.21`" in card
+    assert "every session on the VM" in card
 
 
 def test_what_is_real_and_what_stands_in_is_said(
@@ -183,9 +202,17 @@ def test_at_a_terminal_it_stays_with_a_prompt(tmp_path: Path) -> None:
     terminal.type("restart")
     terminal.until("The service is ready again")
     terminal.until("🔒 **Network Request:** `example.com`")
-    terminal.type("press approve")
-    terminal.until("✅ `example.com` approved by @james")
+    terminal.until("[❌ Deny]")
+    terminal.type("press hour")
+    terminal.until("✅ `example.com` approved by @james until ")
     terminal.type("firewall")
     assert "example.com" in terminal.until("open addresses")
+    terminal.type("please open cafe.de")
+    terminal.until("🔒 **Network Request:** `cafe.de`")
+    terminal.until("[❌ Deny]")
+    terminal.type("press set")
+    terminal.until("That card has no button 'set'")
+    terminal.type("react no")
+    terminal.until("❌ `cafe.de` denied by @james")
     terminal.type("leave")
     assert terminal.status() == 0

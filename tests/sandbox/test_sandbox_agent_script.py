@@ -85,6 +85,14 @@ def test_after_the_approval_it_installs_again_and_repeats_the_line():
             "[NETWORK_APPROVED: example.com]",
             "[NETWORK_APPROVED: example.com]\n\nThank you, example.com is open now.",
         ),
+        (
+            "[NETWORK_DENIED: pypi.org — use the mirror]",
+            "Understood: I go on without pypi.org, since: use the mirror.",
+        ),
+        (
+            "[NETWORK_APPROVED: example.com — not reachable yet, try again in a minute]",
+            "example.com is open, but not reachable yet, try again in a minute.",
+        ),
         ("anything else", "You said: anything else"),
     ],
 )

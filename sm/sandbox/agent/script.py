@@ -3,7 +3,7 @@
 It plays the specification's example from its plain words, and a few others that tests and people like:
 
     add PACKAGE to the project     pip install, and a [NETWORK_REQUEST: …] when that fails
-    [NETWORK_APPROVED: DOMAIN]     the install again       [NETWORK_DENIED: DOMAIN]   goes on without
+    [NETWORK_APPROVED: DOMAIN]     the install again       [NETWORK_DENIED: DOMAIN]   goes on without, for the reason given
     please open DOMAIN             a [NETWORK_REQUEST: …] for any domain (also: fetch DOMAIN)
     search WORDS                   a web search, which the API itself does for the CLI in a request of its own
     say WORDS · long N · slow N · sleep N · run COMMAND · fail STATUS [TIMES] · hang · cut · die
@@ -29,7 +29,7 @@ _AGAIN = f"{INDEX} is open"
 _FOUND = "Found about"
 _DENIED = "Understood: I go on without"
 _STEERED = re.compile(r"The user sent a new message while you were working:\n(.*?)\n\nIMPORTANT: ", re.DOTALL)
-_MARKER_LINE = re.compile(r"\[NETWORK_(APPROVED|DENIED): ([^\]\s]+)\]")
+_MARKER_LINE = re.compile(r"\[NETWORK_(APPROVED|DENIED): ([^\]\s]+)(?: — ([^\]]+))?\]")
 _NOT_A_PERSON = ("<system-reminder>", "[Request interrupted", "<local-command", "<command-")
 
 
@@ -144,7 +144,7 @@ def _answer(text: str, messages: Sequence[Message]) -> Reply:
     lines = text.splitlines()
     decisions = [match for line in lines if (match := _MARKER_LINE.fullmatch(line.strip()))]
     words = "\n".join(line for line in lines if not _MARKER_LINE.fullmatch(line.strip())).strip()
-    replies = [_decided(match[1], match[2], messages) for match in decisions]
+    replies = [_decided(match[1], match[2], match[3] or "", messages) for match in decisions]
     if words:
         replies.append(_play(words))
     special = next((reply for reply in replies if reply.fail_status or reply.hang or reply.cut), None)
@@ -153,9 +153,9 @@ def _answer(text: str, messages: Sequence[Message]) -> Reply:
     )
 
 
-def _decided(decision: str, domain: str, messages: Sequence[Message]) -> Reply:
+def _decided(decision: str, domain: str, reason: str, messages: Sequence[Message]) -> Reply:
     if decision == "DENIED":
-        return say(f"{_DENIED} {domain}.")
+        return say(f"{_DENIED} {domain}, since: {reason}." if reason else f"{_DENIED} {domain}.")
     package = next(
         (
             command.removeprefix("pip install ")
@@ -167,6 +167,8 @@ def _decided(decision: str, domain: str, messages: Sequence[Message]) -> Reply:
     )
     if package and domain == INDEX:
         return bash(f"pip install {package}", f"Install {package} again: {_AGAIN}")
+    if reason:
+        return say(f"{domain} is open, but {reason}.")
     return say(f"[NETWORK_APPROVED: {domain}]\n\nThank you, {domain} is open now.")
 
 

@@ -21,6 +21,7 @@ T = TypeVar("T")
 DOMAIN = "pypi.org"
 READY = re.compile(r"✅ Ready\. Container: `claude-([0-9a-z]{8})`")
 CARD = f"🔒 **Network Request:** `{DOMAIN}`"
+CHOICES = ["✅ Approve", "This session", "1 hour", "❌ Deny"]
 REQUEST = f"[NETWORK_REQUEST: {DOMAIN}]"
 DECIDED = f"✅ `{DOMAIN}` approved by @james"
 BLOCKED = f"$ pip install pytest\nERROR: Connection timed out to {DOMAIN}\n\n{REQUEST}"
@@ -79,9 +80,10 @@ async def _blocked(room: Room, ready: Seen) -> Seen:
     await room.say("james", "add pytest to the project")
     begun = await _answer(room, ready, "I'll add pytest to the project dependencies...", _TURN_S)
     asked = await _answer(room, begun, BLOCKED, _TURN_S)
-    card = await _answer(room, asked, CARD, _SHORT_S)
+    wait = room.until(lambda post: post.who == "claude" and post.text.startswith(f"{CARD}\n"), after=asked)
+    card = await _within(_SHORT_S, wait, f"no card came that begins with {CARD!r}")
     names = [button.name for button in card.buttons]
-    if names != ["✅ Approve", "❌ Deny"]:
+    if names[:4] != CHOICES:
         raise NotAsWrittenError(f"the card has the buttons {names}")
     return card
 

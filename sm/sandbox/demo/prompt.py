@@ -13,12 +13,14 @@ from sm.sandbox.demo.screen import Screen
 from sm.sandbox.service_process import ServiceEndedError, ServiceProcess
 
 MAX_LINE_BYTES = 1 << 16
+_MOST_WORDS = {"press": 3, "react": 2}  # behind a command; more, and it is a message
 
 HELP = """\
   TEXT                      write it as james             (@claude start acme/webapp · @claude stop · @claude status)
   sarah: TEXT               write it as sarah
   thread: TEXT              write it as james in the thread that was written to last
-  press approve|deny [N]    press a button of the newest card, or of card N
+  press CHOICE [HOST] [N]   press approve, session, hour, deny, retry or a set's name (of HOST) on the newest card, or card N
+  react yes|no [N]          put ✅ or ❌ on it
   firewall                  what the firewall's alias and its table hold
   kill                      kill the service at once (SIGKILL)
   restart                   start it again (and kill it first, if it runs)
@@ -36,6 +38,7 @@ class Prompt:
         self._screen = screen
         self._commands: dict[str, Callable[[list[str]], Awaitable[None]]] = {
             "press": self._press,
+            "react": self._react,
             "firewall": self._firewall,
             "kill": self._kill,
             "restart": self._restart,
@@ -63,7 +66,7 @@ class Prompt:
         word, *rest = line.split()
         command = self._commands.get(word)
         try:
-            if command is not None and len(rest) <= (2 if word == "press" else 0):
+            if command is not None and len(rest) <= _MOST_WORDS.get(word, 0):
                 await command(rest)
             elif line.startswith("sarah:"):
                 await self._room.say("sarah", line.removeprefix("sarah:").strip())
@@ -76,16 +79,30 @@ class Prompt:
             self._screen.line(f"! {error}")
 
     async def _press(self, rest: list[str]) -> None:
-        cards = self._room.cards()
-        number = int(rest[1]) if len(rest) == 2 and rest[1].isdecimal() else len(cards)
-        if not rest or not 1 <= number <= len(cards):
-            shown = [f"  {at}: {' '.join(card.lines())}" for at, card in enumerate(cards, 1)]
-            raise RoomError("\n".join(["Which card? With buttons there are now:", *(shown or ["  none"])]))
-        card = cards[number - 1]
-        button = next((one for one in card.buttons if rest[0].lower() in (one.id, *_words(one.name))), None)
+        choice, *about = rest or [""]
+        card = self._card(choice, about)
+        host = next((word for word in about if not word.isdecimal()), "")
+        buttons = [one for one in card.buttons if host in one.about]
+        button = next((one for one in buttons if choice.lower() in (one.id, *_words(one.name))), None)
         if button is None:
-            raise RoomError(f"That card has no button {rest[0]!r}: {' '.join(Seen.lines(card))}")
+            raise RoomError(f"That card has no button {' '.join(rest)!r}: {' '.join(card.lines())}")
         await self._room.press("james", card, button)
+
+    async def _react(self, rest: list[str]) -> None:
+        choice, *number = rest or [""]
+        emoji = {"yes": "white_check_mark", "no": "x"}.get(choice)
+        await self._room.react("james", self._card(emoji or "", number), emoji or "")
+
+    def _card(self, choice: str, rest: list[str]) -> Seen:
+        """The card of a number among what is typed behind a choice; without one the newest."""
+        cards = self._room.cards()
+        number = next((int(word) for word in rest if word.isdecimal()), len(cards))
+        if not choice or not 1 <= number <= len(cards):
+            shown = [f"  {at}: {' '.join(card.lines())}" for at, card in enumerate(cards, 1)]
+            raise RoomError(
+                "\n".join(["Which choice, on which card? There are now:", *(shown or ["  none"])])
+            )
+        return cards[number - 1]
 
     async def _firewall(self, _rest: list[str]) -> None:
         state = await self._room.state("opnsense")
@@ -117,7 +134,7 @@ class Prompt:
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in name.split()]
+    return [word.lower().strip(":,") for word in name.split()]
 
 
 async def _typed() -> AsyncIterator[str]:

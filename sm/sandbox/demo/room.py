@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -25,10 +26,12 @@ class RoomError(Exception):
 
 @frozen
 class Button:
-    """A button of a post."""
+    """A button of a post. `row` is which row of buttons it stands in, `about` the text before that row."""
 
     id: str
     name: str
+    row: int = 0
+    about: str = ""
 
 
 @frozen
@@ -42,7 +45,7 @@ class Attached:
 
 @frozen
 class Seen:
-    """A post as it stands: its text with that of its attachments, its buttons and files, and by whom.
+    """A post as it stands: its text with that of its attachments without buttons, its buttons and files, and by whom.
 
     `root_id` is the post whose thread it is in, empty for one in the channel itself.
     """
@@ -55,11 +58,13 @@ class Seen:
     files: tuple[Attached, ...] = ()
 
     def lines(self) -> list[str]:
-        """Its text, and its files and buttons on lines of their own; in a thread each line begins with ↳."""
+        """Its text, and its files and rows of buttons on lines of their own; in a thread each begins with ↳."""
         shown = self.text.splitlines() or [""]
         shown += [f"📎 {file.name} ({file.size} bytes)" for file in self.files]
-        if self.buttons:
-            shown.append(" ".join(f"[{button.name}]" for button in self.buttons))
+        for _, row in itertools.groupby(self.buttons, lambda button: button.row):
+            buttons = tuple(row)
+            about = (buttons[0].about,) if buttons[0].about else ()
+            shown.append(" ".join((*about, *(f"[{button.name}]" for button in buttons))))
         return [f"↳ {line}" for line in shown] if self.root_id else shown
 
 
@@ -134,6 +139,13 @@ class Room:
         """Press a button, and tell of it. Raises `RoomError` when the service did not take it."""
         self._tell(who, f"(presses [{button.name}])")
         await self._call("POST", f"/api/v4/posts/{post.id}/actions/{button.id}", who, {})
+
+    async def react(self, who: str, post: Seen, emoji: str) -> None:
+        """Put an emoji, by its name at Mattermost, on a post, and tell of it. Raises `RoomError`."""
+        self._tell(who, f"(reacts with :{emoji}:)")
+        user_id = str((await self._call("GET", "/api/v4/users/me", who, None))["id"])
+        body = {"user_id": user_id, "post_id": post.id, "emoji_name": emoji}
+        await self._call("POST", "/api/v4/reactions", who, body)
 
     # --- what people see ------------------------------------------------------------------------------------
 
@@ -241,8 +253,10 @@ class Room:
         if message.type is not aiohttp.WSMsgType.TEXT:
             return
         frame = as_object(json.loads(cast("str", message.data)))
-        if frame.get("event") == "ephemeral_message":
-            post = as_object(json.loads(str(as_object(frame.get("data")).get("post") or "{}")))
+        data = as_object(frame.get("data"))
+        direct = frame.get("event") == "posted" and data.get("channel_type") == "D"
+        if direct or frame.get("event") == "ephemeral_message":
+            post = as_object(json.loads(str(data.get("post") or "{}")))
             for line in str(post.get("message", "")).splitlines():
                 self._tell("claude", f"(to @{who} alone) {line}")
 
@@ -264,10 +278,11 @@ class Room:
 
     async def _seen(self, row: dict[str, object]) -> Seen:
         attachments = objects(as_object(row.get("props")).get("attachments"))
-        texts = [str(row.get("message", "")), *(str(one.get("text") or "") for one in attachments)]
+        plain = [str(one.get("text") or "") for one in attachments if not one.get("actions")]
+        texts = [str(row.get("message", "")), *plain]
         buttons = tuple(
-            Button(str(action.get("id")), str(action.get("name")))
-            for one in attachments
+            Button(str(action.get("id")), str(action.get("name")), number, str(one.get("text") or ""))
+            for number, one in enumerate(attachments)
             for action in objects(one.get("actions"))
         )
         who = await self._name(str(row["user_id"]))
