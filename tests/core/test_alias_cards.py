@@ -198,6 +198,13 @@ def test_a_card_that_was_not_posted_yet_is_not_posted_any_more():
     assert world.resolved().commands == []
 
 
+def test_a_card_that_was_not_posted_yet_and_is_approved_shows_what_comes_of_that():
+    world = World().ready().post(f"@claude approve {D}").stopped()
+    assert world.resolved().shown == [("applying",)]
+    world >> e.CardPosted(world.alias.asked(D)[0].card_id, "late", CHANNEL)
+    assert updated(world.alias_failed()) == [(False, ("failed",))]
+
+
 def test_what_failed_is_over_with_its_session(world: World):
     world.press(D, "session").alias_failed().stopped()
     assert updated(world) == [(False, ("superseded",))]

@@ -21,6 +21,7 @@ from sm.core.events import (
     NetworkRequested,
     NetworkSessionEnded,
 )
+from sm.core.tables import REQUEST_FINAL
 
 
 class CardStep(LedgerStep):
@@ -248,5 +249,6 @@ class CardStep(LedgerStep):
             if grant.session_id == session_id:
                 self.end_grant(grant, "session_over")
         for card in list(self.data.cards.values()):
-            if card.session_id == session_id and not card.issued:
+            states = {request.state for request in self.data.of_card(card.card_id)}
+            if card.session_id == session_id and not card.issued and states <= set(REQUEST_FINAL):
                 self._drop(card.card_id)

@@ -10,7 +10,6 @@ from sm.core.commands import CardView
 from sm.core.events import AliasObserved, AliasTroubled, DomainSet, Policy, Resolved
 
 
-
 @frozen
 class Request:
     """One session's wish for one domain; its states are the table REQUEST. `session_id` may be empty: nobody asked."""
