@@ -73,7 +73,8 @@ def probe(words):
         "exit": 0,
         "pid": os.getpid(),
     }
-    save({**record, "labels": dict([options["--label"].split("=")])})
+    labels = [value.split("=") for option, value in itertools.pairwise(words) if option == "--label"]
+    save({**record, "labels": dict(labels)})
     Path(options["--cidfile"]).write_text(record["id"])
     answer_probe()
     while (STATE / "holds-on").exists():
@@ -213,6 +214,8 @@ def main(words):
     match words:
         case ["run", *rest]:
             run(rest)
+        case ["ps", "-aq", "--no-trunc", "--filter", label]:
+            print("\n".join(r["id"] for r in records() if label.removeprefix("label=") in r["labels"]))
         case ["inspect", "-f", form, key]:
             record = load(key)
             if "State" in form:
