@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from need import needs
-from real_kit import Rig
+from real_kit import Rig, until
 
 from sm.sandbox.network.netns import BOX_ADDRESS
 from sm.vm import Vm
@@ -59,6 +59,17 @@ async def test_what_the_firewall_lets_through_is_reached_and_nothing_else(rig: R
     found = await vm.network.reach("example.com", within_s=4)
     assert (found.state, found.detail) == ("unreachable", "Nothing answered on port 443.")
     assert await rig.vm.run("docker ps -aq") == ""
+
+
+async def test_what_a_power_cut_left_of_such_a_container_is_removed_later(rig: Rig, vm: Vm) -> None:
+    labels = "--label sm.probe=x --label sm.until=1700000000"
+    await rig.vm.run(f"docker create --network none {labels} {rig.vm.docker.image} true")
+    await vm.network.reach("api.anthropic.com", within_s=20)
+
+    async def gone() -> bool:
+        return await rig.vm.run("docker ps -aq") == ""
+
+    await until("it is gone", gone, 20)
 
 
 async def test_without_the_rules_nothing_is_asked(rig: Rig, vm: Vm, without_rules: None) -> None:

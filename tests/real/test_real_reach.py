@@ -93,6 +93,20 @@ async def test_a_start_beside_many_that_end_is_not_disturbed(rig: Rig, vm: Vm) -
         await talk.stop()
 
 
+async def test_what_a_power_cut_left_of_such_a_container_is_removed_later(rig: Rig, vm: Vm) -> None:
+    made = "podman create --network none --label sm.probe=x --label sm.until={} claude-code:latest true"
+    left = (await rig.vm.run(made.format(1700000000))).split()[-1]
+    kept = (await rig.vm.run(made.format(99999999999))).split()[-1]
+    await vm.network.reach(OPEN, within_s=20)
+
+    async def gone() -> bool:
+        found = await probes(rig)
+        return kept[:12] in found and left[:12] not in found
+
+    await until("the old one is gone", gone, 20)
+    await rig.vm.run(f"podman rm {kept}")
+
+
 @contextlib.contextmanager
 def powerless(rig: Rig) -> Iterator[None]:
     """An nft that says yes and takes all tables away."""

@@ -37,13 +37,18 @@ def alive(pid):
 
 
 def records():
-    for file in (STATE / "c").glob("*.json"):
+    for file in (*(STATE / "c").glob("*.json"), *(STATE / "short").glob("*.json")):
         with contextlib.suppress(OSError, ValueError):
             yield json.loads(file.read_text())
 
 
+def place(record):
+    """Those of short containers lie apart."""
+    return STATE / ("short" if "sm.probe" in record["labels"] else "c") / f"{record['id']}.json"
+
+
 def save(record):
-    file = STATE / "c" / f"{record['id']}.json"
+    file = place(record)
     part = file.with_suffix(f".{os.getpid()}")
     part.write_text(json.dumps(record))
     part.rename(file)
@@ -73,12 +78,14 @@ def probe(words):
         "exit": 0,
         "pid": os.getpid(),
     }
-    save({**record, "labels": dict([options["--label"].split("=")])})
+    labels = [value.split("=") for option, value in itertools.pairwise(words) if option == "--label"]
+    record["labels"] = dict(labels)
+    save(record)
     Path(options["--cidfile"]).write_text(record["id"])
     answer_probe()
     while (STATE / "holds-on").exists():
         time.sleep(0.02)
-    (STATE / "c" / f"{record['id']}.json").unlink()
+    place(record).unlink()
 
 
 def answer_probe():
@@ -209,10 +216,13 @@ def stop(seconds, key):
 
 
 def main(words):
-    (STATE / "c").mkdir(parents=True, exist_ok=True)
+    for name in ("c", "short"):
+        (STATE / name).mkdir(parents=True, exist_ok=True)
     match words:
         case ["run", *rest]:
             run(rest)
+        case ["ps", "-aq", "--no-trunc", "--filter", label]:
+            print("\n".join(r["id"] for r in records() if label.removeprefix("label=") in r["labels"]))
         case ["inspect", "-f", form, key]:
             record = load(key)
             if "State" in form:
@@ -230,7 +240,7 @@ def main(words):
             if record["status"] == "running":
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(record["pid"], signal.SIGKILL)
-            (STATE / "c" / f"{record['id']}.json").unlink()
+            place(record).unlink()
         case ["image", "exists" | "inspect", name]:
             sys.exit(0 if name in (STATE / "images").read_text().split() else 1)
         case ["network", "inspect", name]:

@@ -29,7 +29,7 @@ def rootless(peer):
 
 
 def running(peer):
-    return list((peer.state / "c").glob("*.json")) if (peer.state / "c").exists() else []
+    return [file for name in ("c", "short") for file in (peer.state / name).glob("*.json")]
 
 
 async def hanging(peer, vm, within_s=60.0):
@@ -79,18 +79,18 @@ async def test_what_curl_found_is_told_in_our_own_words(peer, vm, said, state, d
     assert running(peer) == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "", "-x", "--proxy.example.com", "a b.com", "a.com;id", "$(id).com", "`id`.com", "a.com\ntcp 10.0.0.1 22 vm x", "a.com/x",
-        "user@a.com", "a.com:22", "10.0.0.1", "0x7f.1", "[::1]", "::1", "localhost", "Example.com", "example.com.", "ex..com",
-        "münchen.de", "*.example.com", "!example.com", "a_b.com", "a" * 64 + ".com", "a." * 130 + "com",
-    ],
+NO_NAMES = (
+    "", "-x", "--proxy.example.com", "a b.com", "a.com;id", "$(id).com", "`id`.com", "a.com\ntcp 10.0.0.1 22 vm x", "a.com/x",
+    "user@a.com", "a.com:22", "10.0.0.1", "0x7f.1", "[::1]", "::1", "localhost", "Example.com", "example.com.", "ex..com",
+    "münchen.de", "*.example.com", "!example.com", "a_b.com", "a" * 64 + ".com", "a." * 130 + "com",
 )  # fmt: skip
-async def test_what_is_no_hosts_name_never_leaves_for_the_vm(peer, vm, name):
-    with pytest.raises(Refused) as caught:
-        await vm.network.reach(name, within_s=5)
-    assert caught.value.code == "bad_name"
+
+
+async def test_what_is_no_hosts_name_never_leaves_for_the_vm(peer, vm):
+    for name in NO_NAMES:
+        with pytest.raises(Refused) as caught:
+            await vm.network.reach(name, within_s=5)
+        assert caught.value.code == "bad_name", name
     assert peer.logins == 0
 
 
@@ -170,6 +170,30 @@ async def test_a_container_that_dies_while_it_asks_is_no_answer(peer, vm):
     found = await asked
     assert found.state == "unknown"
     assert f"asked for {NAME} ended" in found.detail
+
+
+async def test_what_was_left_of_such_containers_is_removed_when_its_time_is_over(peer, vm):
+    """As after a power cut: the runtime has their records, and nobody is there to remove them."""
+    left = {
+        "a" * 64: {"sm.probe": SESSION, "sm.until": "1700000000"},
+        "b" * 64: {"sm.probe": SESSION, "sm.until": "99999999999"},
+        "c" * 64: {"sm.session": SESSION, "sm.until": "1700000000"},
+        "d" * 64: {"sm.probe": SESSION},
+    }
+    for number, labels in left.items():
+        record = {
+            "id": number,
+            "name": number[:3],
+            "labels": labels,
+            "status": "created",
+            "exit": 0,
+            "pid": 0,
+        }
+        file = peer.state / ("short" if "sm.probe" in labels else "c") / f"{number}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(record))
+    await vm.network.reach(NAME, within_s=5)
+    await until(lambda: {file.stem[0] for file in running(peer)} == {"b", "c", "d"}, "the first to go")
 
 
 async def test_only_so_many_ask_at_a_time(peer, vm):

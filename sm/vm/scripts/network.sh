@@ -209,6 +209,16 @@ boxes=2 patience=60
 coming() { # flock's options: on descriptor 5, until that is closed
   if rootless && [ -d "${XDG_RUNTIME_DIR:-}" ] && { exec 5>>"$XDG_RUNTIME_DIR/sm-probes.lock"; } 2>/dev/null; then flock "$@" 5; fi
 }
+# What a power cut or a killed runtime left of them (podman keeps the record of such a container in spite of --rm): each says
+# until when somebody may want it.
+sweep() {
+  local id until
+  while read -r id; do
+    until=$(rt 20 inspect -f '{{index .Config.Labels "sm.until"}}' "$id")
+    [[ $until =~ ^[0-9]{1,12}$ ]] && (( until < EPOCHSECONDS )) && rt 40 rm -f "$id"
+  done < <(rt 20 ps -aq --no-trunc --filter label=sm.probe)
+  find "${XDG_RUNTIME_DIR:-/tmp}" -maxdepth 1 -user "$(id -u)" -name 'sm-probe.??????' -mmin +60 -exec rm -rf -- {} +
+}
 probe_begin() { # LABEL [OPTION…]
   local label=$1 n
   shift
@@ -219,11 +229,12 @@ probe_begin() { # LABEL [OPTION…]
   coming -s -w 30
   for (( n = 1; n <= boxes; n++ )); do
     mkfifo "$probes/$n.in"
-    rt "$(( patience + 30 ))" run -i --rm --sig-proxy=false --init --cidfile "$probes/$n.cid" --label "sm.probe=$label" --log-driver none --network "$network" \
-      "${user[@]}" --cap-drop=all --security-opt=no-new-privileges --pull=never --memory 256m --pids-limit 128 --read-only \
+    rt "$(( patience + 30 ))" run -i --rm --sig-proxy=false --init --cidfile "$probes/$n.cid" --label "sm.probe=$label" --label "sm.until=$(( EPOCHSECONDS + patience + 3600 ))" \
+      --log-driver none --network "$network" "${user[@]}" --cap-drop=all --security-opt=no-new-privileges --pull=never --memory 256m --pids-limit 128 --read-only \
       "$@" -w / "$image" bash -c "$prober" sm "$patience" <"$probes/$n.in" >"$probes/$n.out" 2>"$probes/$n.err" 5>&- 6>&- 7>&- &
     clients[n]=$!
   done
+  sweep </dev/null >/dev/null 2>&1 5>&- &
   exec 6<>"$probes/1.in"
   (( boxes < 2 )) || exec 7<>"$probes/2.in"
   for (( n = 1; n <= boxes; n++ )); do probe_waits here "$n"; done

@@ -37,8 +37,8 @@ hold() { # PREFIX EPOCH [SECONDS]; meanwhile the command `while_waiting`, once a
   fi
 }
 
-# Every call of the runtime is bounded in time and closes the lock: podman leaves processes behind that would keep it.
-rt() { local seconds=$1; shift; timeout -k 5 "$seconds" "$RT" "$@" 8>&-; }
+# Every call of the runtime is bounded in time and closes the locks: podman leaves processes behind that would keep them.
+rt() { local seconds=$1; shift; timeout -k 5 "$seconds" "$RT" "$@" 5>&- 8>&-; }
 
 # Rootless podman answers nothing at all after every process of its user was killed (`loginctl terminate-user`, memory that
 # ran out): it looks for its namespace in processes that are gone. What it advises then is done; no container can be running.

@@ -9,7 +9,7 @@ leave() {
   trap '' HUP INT TERM PIPE
   coming -x -w 30
   exec 6>&-
-  for _ in $(seq 50); do kill -0 "${clients[1]}" 2>/dev/null || break; sleep .1; done
+  for _ in $(seq 20); do kill -0 "${clients[1]}" 2>/dev/null || break; sleep .1; done
   [ ! -s "$probes/1.cid" ] || [ "$(container "$(head -c 128 "$probes/1.cid")")" = none ] || rt 40 rm -f "$(head -c 128 "$probes/1.cid")" >/dev/null 2>&1
   exec 5>&-
   probe_end
