@@ -11,8 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from sm.core import streams
-from sm.core.events import AgentStarted, Event, NetworkRequested, RepositoryPrepared
+from sm.core.events import AgentStarted, Ask, Event, NetworkRequested, RepositoryPrepared
 from sm.core.fold import Recorded
 from sm.core.stream_json import initialize_id
 from sm.engine.dispatch import Dispatcher, Effector, Job
@@ -190,11 +192,15 @@ class Engine:
         """A person writes in a channel; `more` are fields of the post."""
         return await self.writer.submit(said(text, user=user, channel=channel, **more))
 
-    async def ask(self, domain: str, *, channel: str = CHANNEL, session: str = "s1") -> str:
-        """An agent asks for a domain; answers the request's id."""
-        request_id = f"r{next(_numbers)}"
-        await self.happen(ALIAS_STREAM, NetworkRequested(request_id, session, channel, domain))
-        return request_id
+    async def ask(
+        self, domain: str | Ask, *more: str | Ask, channel: str = CHANNEL, session: str = "s1", **fields: Any
+    ) -> str:
+        """An agent asks for domains in one go; answers the id of the first one's request."""
+        asks = tuple(
+            one if isinstance(one, Ask) else Ask(f"r{next(_numbers)}", one) for one in (domain, *more)
+        )
+        await self.happen(ALIAS_STREAM, NetworkRequested(session, channel, asks, **fields))
+        return asks[0].request_id
 
     # --- what came of it --------------------------------------------------------------------------------------------
 
@@ -227,11 +233,13 @@ class Engine:
         return Job(self.issued(kind)[-1], doubtful)
 
 
-def ingress(masker: Masker | None = None, bot_name: str = "claude") -> Ingress:
+def ingress(masker: Masker | None = None, bot_name: str = "claude", **place: Any) -> Ingress:
     def session_id() -> str:
         return f"{next(_numbers):08x}-0000-4000-8000-000000000000"
 
-    return Ingress(bot_name=bot_name, place=PLACE, masker=masker or Masker(), new_session_id=session_id)
+    return Ingress(
+        bot_name=bot_name, place=evolve(PLACE, **place), masker=masker or Masker(), new_session_id=session_id
+    )
 
 
 def a_post(text: str, *, user: User = JAMES, channel: str = CHANNEL, **more: Any) -> Post:

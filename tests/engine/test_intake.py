@@ -13,11 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from chat_kit import Town
-from engine_kit import Engine, ManualClock, ingress, until
+from chat_kit import Town, shortly
+from engine_kit import ALIAS, Engine, ManualClock, ingress, until
 
 from sm.core import streams
 from sm.core.events import ChannelJoined, MessageReceived, MessageSkipped
+from sm.engine.approvals import Approvals
+from sm.engine.identity import Identity
 from sm.engine.intake import Intake
 from sm.mattermost.client import MattermostClient
 from sm.mattermost.socket import MattermostSocket
@@ -39,6 +41,13 @@ class Listener:
             bot_id=bot_id,
             positions=engine.positions,
             clock=engine.clock,
+            approvals=Approvals(
+                engine.writer,
+                self.client,
+                alias=ALIAS,
+                identity=Identity(self.client, engine.clock),
+                clock=engine.clock,
+            ),
         )
         self.task = asyncio.create_task(self.intake.run())
 
@@ -68,10 +77,6 @@ class Listener:
         with suppress(asyncio.CancelledError):
             await self.task
         await self.engine.crash()
-
-
-async def shortly(_: float) -> None:
-    await asyncio.sleep(0.01)
 
 
 Listen = Callable[..., Awaitable[Listener]]
