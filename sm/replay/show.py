@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 
 from sm.core.fold import initial
 from sm.journal.codec import decode_command, decode_event
@@ -12,12 +11,7 @@ from sm.journal.protocol import Journal
 from sm.journal.rows import StoredCommand, StoredEvent
 from sm.replay.find import Session
 from sm.replay.summaries import printable, summary
-
-
-def utc(time_ms: int) -> str:
-    """Write a time as people and logs do, to the millisecond."""
-    seconds, milliseconds = divmod(time_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+from sm.replay.times import utc
 
 
 async def story(journal: Journal, stream: str) -> AsyncIterator[str]:
@@ -77,18 +71,23 @@ def table(sessions: Sequence[Session]) -> list[str]:
     head = ("SESSION", "CHANNEL", "REPOSITORY", "STATE", "STARTED", "ENDED", "EVENTS")
     rows = [
         (
-            printable(one.id),
-            printable(one.channel) or "-",
-            printable(one.repository) or "-",
-            printable(one.state),
+            one.id,
+            one.channel or "-",
+            one.repository or "-",
+            one.state,
             utc(one.started_ms),
             "-" if one.ended_ms is None else utc(one.ended_ms),
             str(one.events),
         )
         for one in sessions
     ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return columns(head, rows)
+
+
+def columns(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lay out rows under their heads."""
+    safe = [tuple(map(printable, row)) for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in safe) for column in range(len(head))]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in safe
     ]

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 import attrs
 
 from sm.core.commands import Command
 from sm.core.events import Event
+from sm.replay.times import utc
 
 MAX_TEXT = 100
 MAX_SUMMARY = 300
+MAX_NAMED = 6
 
-_UNSAID = {
-    "session_id",
-    "channel_id",
-    "user_id",
-    "card_id",
-    "request_id",
-    "command_id",
-    "uuid",
-    "intent",
-    "placement",
-}
+_UNSAID = frozenset(
+    {
+        "session_id",
+        "channel_id",
+        "user_id",
+        "card_id",
+        "request_id",
+        "command_id",
+        "uuid",
+        "intent",
+        "placement",
+    }
+)
 """Fields that say nothing to a reader: which stream it is, or who, stands elsewhere in the line."""
 
 
@@ -49,12 +54,12 @@ def summary(value: Event | Command) -> str:
     return text if len(text) <= MAX_SUMMARY else text[:MAX_SUMMARY] + "…"
 
 
-def _fields(value: object) -> str:
+def _fields(value: object, unsaid: AbstractSet[str] = _UNSAID) -> str:
     """Answer the fields that differ from their defaults, as `name value`."""
     parts: list[str] = []
     for field in attrs.fields(cast("type[attrs.AttrsInstance]", type(value))):
         held: object = getattr(value, field.name)
-        if field.name in _UNSAID or held in (field.default, "", (), None):
+        if field.name in unsaid or held in (field.default, "", (), None):
             continue
         parts.append(f"{field.name} {_value(held)}")
     return ", ".join(parts)
@@ -92,7 +97,9 @@ def _requested(event: Any) -> str:
 
 def _line(event: Any) -> str:
     markers = ", ".join(
-        printable(verdict.domain) + (f" refused: {verdict.refused}" if verdict.refused else "")
+        printable(verdict.domain)
+        + (f" refused: {verdict.refused}" if verdict.refused else "")
+        + (f" {excerpt(verdict.reason)}" if verdict.reason else "")
         for verdict in event.verdicts
     )
     at = f"{event.generation}@{event.offset}"
@@ -136,8 +143,95 @@ def _say(command: Any) -> str:
     return f"{command.message}" + (f" ({facts})" if facts else "")
 
 
+def _say_privately(command: Any) -> str:
+    return f"to {printable(command.user_id)}: {_say(command)}"
+
+
 def _to_agent(command: Any) -> str:
     return f"{command.generation}@{getattr(command, 'expected', 0)} {_said(command.line)}"
+
+
+def _timer(command: Any) -> str:
+    return f"{printable(command.name)} at {utc(command.due_ms)}"
+
+
+def _try(command: Any) -> str:
+    return f"{printable(command.domain)} until {utc(command.due_ms)}"
+
+
+# --- requests, cards, decisions, the alias ------------------------------------------------------------------------------
+
+
+def _asked(event: Any) -> str:
+    asks = [printable(ask.domain) + (f" {excerpt(ask.reason)}" if ask.reason else "") for ask in event.asks]
+    at = f", at {excerpt(event.doing)}" if event.doing else ""
+    session = f"session {printable(event.session_id)[:8]} of @{printable(event.user_name)}"
+    return f"{session} asks for {_some(asks)}{at}"
+
+
+def _decided(event: Any) -> str:
+    """Who, via what, what, about which card or names."""
+    names = [printable(name.domain) + (" (refused)" if name.refused else "") for name in event.names]
+    about = [event.request_id, f"on {event.card_id}" if event.card_id else "", _some([*names, *event.sets])]
+    said = " ".join(printable(word) for word in (event.action, event.scope, *about) if word)
+    reason = f" {excerpt(event.reason)}" if event.reason else ""
+    outsider = "" if event.is_member else " (no member of the channel)"
+    return f"@{printable(event.user_name)}{outsider} via {event.via}: {said}{reason}"
+
+
+def _resolved(name: Any) -> str:
+    to = name.status if not name.addresses else " ".join(name.addresses[:3])
+    more = " …" if len(name.addresses) > 3 else ""
+    bad = f" ({name.refused}: {name.address})" if name.refused else ""
+    return printable(f"{name.domain} → {to}{more}{bad}")
+
+
+def _card_resolved(event: Any) -> str:
+    return f"{printable(event.card_id)}: {_some([_resolved(name) for name in event.names])}"
+
+
+def _card(value: Any) -> str:
+    """A card's name, and what the event or the command says beside it."""
+    copy = " (copy)" if value.copy else ""
+    rest = _fields(value, unsaid={*_UNSAID, "copy", "view"})
+    view = getattr(value, "view", None)
+    rows = _some([printable(f"{row.domain} {row.state}") for row in view.rows]) if view is not None else ""
+    said = ", ".join(part for part in (rows, rest) if part)
+    return f"{printable(value.card_id)}{copy}{': ' if said else ''}{said}"
+
+
+def _resolve(command: Any) -> str:
+    return f"{printable(command.card_id)}: {_some([printable(domain) for domain in command.domains])}"
+
+
+def _entries(event: Any) -> str:
+    count = len(event.entries)
+    return (
+        f"{count} {'entry' if count == 1 else 'entries'}: {_some([printable(one) for one in event.entries])}"
+    )
+
+
+def _written(event: Any) -> str:
+    changed = "" if event.changed else "nothing to change, "
+    good = [name for name in event.names if name.domain in event.entries]
+    bad = [name for name in event.names if name.domain not in event.entries]
+    into = f"in {_some([_resolved(name) for name in good])}, " if good else ""
+    into += f"left out {_some([_resolved(name) for name in bad])}, " if bad else ""
+    out = f"out {_some([printable(name) for name in event.remove])}, " if event.remove else ""
+    return f"{changed}{into}{out}then {_entries(event)}"
+
+
+def _observed(event: Any) -> str:
+    odd = f", in the table {printable(event.address)} ({event.refused})" if event.refused else ""
+    turned = [_resolved(name) for name in event.names if name.refused]
+    names = f", {_some(turned)}" if turned else ""
+    return f"{_entries(event)}{names}{odd}"
+
+
+def _some(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:MAX_NAMED]) + (
+        f" and {len(parts) - MAX_NAMED} more" if len(parts) > MAX_NAMED else ""
+    )
 
 
 _SPECIAL: dict[str, Callable[[Any], str]] = {
@@ -146,5 +240,20 @@ _SPECIAL: dict[str, Callable[[Any], str]] = {
     "session.requested": _requested,
     "agent.line_received": _line,
     "chat.say": _say,
+    "chat.say_privately": _say_privately,
     "agent.append": _to_agent,
+    "timer.set": _timer,
+    "network.try": _try,
+    "network.requested": _asked,
+    "network.decided": _decided,
+    "card.resolve": _resolve,
+    "card.resolved": _card_resolved,
+    "card.post": _card,
+    "card.posted": _card,
+    "card.update": _card,
+    "card.updated": _card,
+    "card.failed": _card,
+    "alias.read": _entries,
+    "alias.written": _written,
+    "alias.observed": _observed,
 }

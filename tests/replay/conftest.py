@@ -12,12 +12,12 @@ import pytest
 from sm.core import streams
 from sm.core.events import (
     AgentStarted,
-    CardPressed,
     ChannelJoined,
     Event,
     Intent,
     LineReceived,
     MessageReceived,
+    NetworkDecided,
     Placement,
     PostSent,
     RepositoryPrepared,
@@ -64,7 +64,7 @@ def conversation(channel: str, session: str, org: str) -> list[tuple[str, Event]
         (of_channel, message(f"{channel}-p2", "add pytest\x1b[31m\u202e", channel=channel, intent=talk)),
         (of_session, LineReceived(1, 0, 3, "\x1b[2J no json")),
         (of_channel, message(f"{channel}-p3", "stop", channel=channel, intent=Intent("stop"))),
-        (streams.alias("allowed"), CardPressed("card", "r", "approve", channel, "b2", "u1", "james")),
+        (streams.alias("allowed"), NetworkDecided("approve", channel, "u1", "james", "button", "card", "r")),
     ]
 
 

@@ -15,7 +15,7 @@ from sm.core import streams
 from sm.core.events import StreamQuarantined
 from sm.journal.sqlite import InlineSqliteJournal
 from sm.replay.cli import run
-from sm.replay.show import utc
+from sm.replay.times import utc
 
 from .conftest import FIRST, SECOND, conversation, record, rehash, write
 
@@ -195,7 +195,7 @@ def test_a_payload_that_does_not_fit_diverges(recorded, replay, change):
 
 
 def test_a_kind_of_another_version_cannot_be_read(recorded, replay, change):
-    change("UPDATE events SET kind = 'card.framed' WHERE kind = 'card.pressed'")
+    change("UPDATE events SET kind = 'card.framed' WHERE kind = 'network.decided'")
     rehash(recorded)
     status, lines, _ = replay("verify")
     assert status == 2
