@@ -110,11 +110,11 @@ async def test_a_press_of_our_button_reaches_the_service_with_all_its_fields(ben
 
 async def test_what_the_service_says_is_shown_to_the_presser(bench: Bench) -> None:
     async def refuse() -> PressAnswer:
-        return PressAnswer("You are not a member of this channel.", refused=True)
+        return PressAnswer("You are not a member of this channel.", refused="not_a_member")
 
     bench.answer = refuse
     assert await bench.press() == (200, {"ephemeral_text": "You are not a member of this channel."})
-    assert bench.server.refused_presses == {"refused": 1}
+    assert bench.server.refused_presses == {"not_a_member": 1}
 
 
 async def test_a_forged_button_is_refused_and_counted_and_never_reaches_the_service(bench: Bench) -> None:
@@ -238,11 +238,11 @@ async def test_stopping_lets_a_press_under_way_end(bench: Bench) -> None:
 
     async def slow() -> PressAnswer:
         await go_on.wait()
-        return PressAnswer(refused=True)
+        return PressAnswer(refused="not_a_member")
 
     bench.answer = slow
     await bench.press()
     stopping = asyncio.create_task(bench.server.stop())
     go_on.set()
     await asyncio.wait_for(stopping, 5)
-    assert bench.server.refused_presses == {"refused": 1}
+    assert bench.server.refused_presses == {"not_a_member": 1}
