@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from chat_kit import Bench, Town
 from engine_kit import Engine, ManualClock
+from wall_kit import Wall
 
 StartEngine = Callable[..., Awaitable[Engine]]
 
@@ -78,3 +79,24 @@ async def start_bench(
 async def bench(start_bench: Callable[..., Awaitable[Bench]]) -> Bench:
     """One of them over a journal in memory."""
     return await start_bench()
+
+
+@pytest.fixture
+async def bare_wall(http: aiohttp.ClientSession, path: Path) -> AsyncIterator[Wall]:
+    """The sandbox's firewall, and nobody before it yet; the journal is on disk, so that it can be begun again."""
+    wall = Wall(http, path)
+    await wall.peer.start()
+    yield wall
+    await wall.crash()
+    await wall.peer.stop()
+
+
+@pytest.fixture
+async def wall(http: aiohttp.ClientSession) -> AsyncIterator[Wall]:
+    """The same with an engine at work, over a journal in memory."""
+    wall = Wall(http)
+    await wall.peer.start()
+    await wall.start()
+    yield wall
+    await wall.crash()
+    await wall.peer.stop()

@@ -1,138 +1,208 @@
-"""The firewall's commands before the sandbox's OPNsense: saved, applied and seen are three things, each written once."""
+"""The firewall's commands one by one: what is recorded before a write, what is left out, how often one writes."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
-from chat_kit import forever
-from engine_kit import ALIAS, ALIAS_STREAM, CHANNEL, Engine, ManualClock, until
+from engine_kit import ALIAS, ALIAS_STREAM, until
+from wall_kit import HELD, KEY, PYPI, SECRET, VM, Wall
 
-from sm.core.commands import COMMANDS, ApplyAlias, SaveAlias
-from sm.core.events import AliasApplied, AliasFailed, AliasSaved, CardPressed, StreamQuarantined
+from sm.core.commands import ApplyAlias, Command, ResolveCard, TryDomain, WriteAlias
+from sm.core.events import (
+    AliasApplied,
+    AliasFailed,
+    AliasWritten,
+    CardResolved,
+    NetworkTried,
+    Resolved,
+    StreamQuarantined,
+)
+from sm.core.outcome import Refused, Unreachable
 from sm.engine.dispatch import Job
-from sm.engine.effectors.alias import AliasEffectors
 from sm.engine.writer import Issued
-from sm.opnsense.client import OPNsenseClient
-from sm.sandbox.faults import Faults
-from sm.sandbox.network.names import Names
-from sm.sandbox.opnsense.peer import OPNsensePeer
 
-KEY, SECRET = "k" * 20, "s" * 20
-ADDRESS = "192.52.193.107"
+EXAMPLE = "192.175.48.10"
 
 
-class Wall:
-    """The firewall, and the effectors before it. The client's time passes with its waits."""
-
-    def __init__(self, http: aiohttp.ClientSession, engine: Engine) -> None:
-        self.faults, self.names = Faults(), Names()
-        self.names.set("pypi.org", [ADDRESS])
-        self.peer = OPNsensePeer(self.faults, self.names, key=KEY, secret=SECRET)
-        self.http, self.engine = http, engine
-        self.now_s = 0.0
-        self.claims_asked = 0
-
-    def effectors(self, alias: str = ALIAS) -> AliasEffectors:
-        client = OPNsenseClient(
-            self.http,
-            self.peer.url,
-            KEY,
-            SECRET,
-            alias=alias,
-            sleep=self._sleep,
-            resolve=self._resolve,
-            monotonic=lambda: self.now_s,
-        )
-        return AliasEffectors(client, still_ours=self._still_ours, writer=self.engine.writer)
-
-    async def _sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-        await asyncio.sleep(0.01)
-
-    async def _resolve(self, _domain: str) -> frozenset[str]:
-        return frozenset()
-
-    async def _still_ours(self) -> None:
-        self.claims_asked += 1
-
-    @property
-    def content(self) -> list[str]:
-        return self.peer.state()["aliases"][ALIAS]["content"]  # type: ignore[index,return-value]
-
-    @property
-    def writes(self) -> int:
-        return self.peer.state()["set_item"]  # type: ignore[return-value]
-
-    def arm(self, fault: str, times: int | None = 1, **match: object) -> None:
-        self.faults.arm("opnsense", fault, times=times, match=match or None)
+def job(command: Command, number: int = 1) -> Job:
+    return Job(Issued(f"alias/{number}/0", ALIAS_STREAM, number, command), doubtful=False)
 
 
-@pytest.fixture
-async def wall(http: aiohttp.ClientSession, start_engine) -> AsyncIterator[Wall]:
-    wall = Wall(http, await start_engine(clock=ManualClock(flows=True)))
-    await wall.peer.start()
-    yield wall
-    await wall.peer.stop()
+def write(*add: str, remove: tuple[str, ...] = (), alias: str = ALIAS, number: int = 1) -> Job:
+    return job(WriteAlias(alias, add, remove), number)
 
 
-def save(domain: str = "pypi.org") -> Job:
-    return Job(Issued("alias/1/0", ALIAS_STREAM, 1, SaveAlias(ALIAS, "r1", domain)), doubtful=False)
+def apply(
+    *added: str,
+    removed: tuple[str, ...] = (),
+    gone: tuple[str, ...] = (),
+    before: tuple[str, ...] | None = (),
+) -> Job:
+    return job(ApplyAlias(ALIAS, added, removed, gone, before), 2)
 
 
-def apply(domain: str = "pypi.org", before: tuple[str, ...] | None = ()) -> Job:
-    return Job(Issued("alias/2/0", ALIAS_STREAM, 2, ApplyAlias(ALIAS, "r1", domain, before)), doubtful=False)
+async def written(wall: Wall, *add: str, **how: Any) -> AliasWritten:
+    event = await wall.effectors.write(write(*add, **how))
+    assert isinstance(event, AliasWritten)
+    return event
 
 
-# --- one by one -----------------------------------------------------------------------------------------------------------
+async def applied(wall: Wall, *added: str, **how: Any) -> AliasApplied:
+    event = await wall.effectors.apply(apply(*added, **how))
+    assert isinstance(event, AliasApplied)
+    return event
 
 
-async def test_save_writes_the_domain_and_reads_it_back_and_opens_nothing_yet(wall: Wall) -> None:
-    saved = await wall.effectors().save(save())
-    assert isinstance(saved, AliasSaved)
-    assert (saved.request_id, saved.domain, saved.changed) == ("r1", "pypi.org", True)
-    assert (saved.before, saved.after) == (("api.anthropic.com",), ("api.anthropic.com", "pypi.org"))
-    assert wall.content == list(saved.after)
-    assert ADDRESS not in wall.peer.applied
+def reads(wall: Wall) -> list[tuple[str, ...]]:
+    return [recorded.event.entries for recorded in wall.engine.recorded("alias.read")]  # type: ignore[attr-defined]
 
 
-async def test_apply_opens_it_and_sees_that_it_did(wall: Wall) -> None:
-    effectors = wall.effectors()
-    saved = await effectors.save(save())
-    assert isinstance(saved, AliasSaved)
-    applied = await effectors.apply(apply(before=saved.table_before))
-    assert isinstance(applied, AliasApplied)
-    assert applied.resolved == "seen"
-    assert ADDRESS in (applied.table or ())
-    assert ADDRESS in wall.peer.applied
+# --- resolve --------------------------------------------------------------------------------------------------------------
 
 
-async def test_saving_what_is_there_writes_nothing(wall: Wall) -> None:
-    await wall.effectors().save(save())
-    again = await wall.effectors().save(save())
-    assert isinstance(again, AliasSaved)
-    assert not again.changed
-    assert wall.writes == 1
+async def test_each_name_of_a_card_is_said_what_it_leads_to_and_judged(wall: Wall) -> None:
+    wall.dns.says("inside.example", "192.52.193.9", "10.0.0.5")
+    wall.dns.says("vm.example", VM)
+    wall.dns.says("slow.example", unknown=True)
+    names = ("pypi.org", "inside.example", "vm.example", "slow.example", "nowhere.example")
+    event = await wall.effectors.resolve_card(job(ResolveCard("c1", names)))
+    assert event == CardResolved(
+        "c1",
+        (
+            Resolved("pypi.org", "found", (PYPI, "192.52.193.21")),
+            Resolved("inside.example", "found", ("192.52.193.9", "10.0.0.5"), "not_global", "10.0.0.5"),
+            Resolved("vm.example", "found", (VM,), "is_peer", VM),
+            Resolved("slow.example", "unknown"),
+            Resolved("nowhere.example", "none"),
+        ),
+    )
+
+
+# --- write ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_write_brings_names_in_and_out_at_once_and_opens_nothing_yet(wall: Wall) -> None:
+    await written(wall, "example.com")
+    event = await written(wall, "pypi.org", remove=("example.com",), number=2)
+    assert event.changed
+    assert event.entries == (HELD, "pypi.org")
+    assert wall.content == [HELD, "pypi.org"]
+    assert event.table_before == tuple(sorted(wall.open))
+    assert PYPI not in wall.open
+
+
+async def test_what_stands_there_is_recorded_before_it_is_changed(wall: Wall) -> None:
+    before: list[list[tuple[str, ...]]] = []
+
+    async def note() -> None:
+        before.append(reads(wall))
+
+    wall.line.at("before", "alias/setItem", note)
+    await written(wall, "pypi.org")
+    assert before == [[(HELD,)]]
+
+
+async def test_a_write_that_finds_all_as_it_is_to_be_records_no_reading_and_writes_nothing(
+    wall: Wall,
+) -> None:
+    await wall.edit("pypi.org")
+    event = await written(wall, "pypi.org")
+    assert not event.changed
+    assert (reads(wall), wall.ours, wall.claims) == ([], [], [])
+
+
+async def test_the_same_reading_is_recorded_once_however_often_the_write_is_tried(wall: Wall) -> None:
+    wall.arm("lost_request", times=1, endpoint="alias/setItem/*")
+    with pytest.raises(Unreachable):
+        await wall.effectors.write(write("pypi.org"))
+    await written(wall, "pypi.org")
+    assert reads(wall) == [(HELD,)]
+
+
+async def test_what_another_brought_in_before_a_second_try_is_recorded_too(wall: Wall) -> None:
+    wall.arm("foreign_edit_after")
+    event = await written(wall, "pypi.org")
+    assert event.entries == (HELD, "added-by-admin.example", "pypi.org")
+    assert reads(wall) == [(HELD,), (HELD, "added-by-admin.example")]
 
 
 async def test_entries_of_others_are_kept_in_their_order(wall: Wall) -> None:
-    await wall.peer.actions["opnsense/edit"]({"add": ["zzz.example", "aaa.example", "10.1.2.3"]})
-    saved = await wall.effectors().save(save())
-    assert isinstance(saved, AliasSaved)
-    assert wall.content == ["api.anthropic.com", "zzz.example", "aaa.example", "10.1.2.3", "pypi.org"]
+    await wall.edit("zzz.example", "aaa.example", "10.1.2.3")
+    await written(wall, "pypi.org")
+    assert wall.content == [HELD, "zzz.example", "aaa.example", "10.1.2.3", "pypi.org"]
 
 
-async def test_the_claim_is_asked_right_before_each_write_and_each_reconfigure(wall: Wall) -> None:
-    effectors = wall.effectors()
-    await effectors.save(save())
-    assert wall.claims_asked == 1
-    await effectors.save(save())  # nothing to write
-    assert wall.claims_asked == 1
-    await effectors.apply(apply())
-    assert wall.claims_asked == 2
+@pytest.mark.parametrize(
+    ("name", "answer", "code", "address"),
+    [
+        ("inside.example", ("10.0.0.5",), "not_global", "10.0.0.5"),
+        ("half.example", ("192.52.193.9", "169.254.169.254"), "not_global", "169.254.169.254"),
+        ("vm.example", (VM,), "is_peer", VM),
+        ("six.example", ("::ffff:10.0.0.5",), "not_global", "::ffff:a00:5"),
+        ("nowhere.example", (), "", ""),
+    ],
+)
+async def test_a_name_that_leads_where_nothing_may_be_opened_stays_out_and_the_others_go_in(
+    wall: Wall, name: str, answer: tuple[str, ...], code: str, address: str
+) -> None:
+    wall.dns.says(name, *answer)
+    event = await written(wall, name, "pypi.org")
+    assert event.entries == (HELD, "pypi.org")
+    assert {one.domain: (one.refused, one.address) for one in event.names} == {
+        name: (code, address),
+        "pypi.org": ("", ""),
+    }
+
+
+async def test_a_name_that_our_resolver_does_not_answer_stays_out(wall: Wall) -> None:
+    wall.dns.says("pypi.org", unknown=True)
+    event = await written(wall, "pypi.org")
+    assert (event.names[0].status, event.entries, event.changed) == ("unknown", (HELD,), False)
+
+
+async def test_names_are_judged_anew_at_each_try(wall: Wall) -> None:
+    wall.arm("lost_request", times=1, endpoint="alias/setItem/*")
+    with pytest.raises(Unreachable):
+        await wall.effectors.write(write("pypi.org"))
+    wall.dns.says("pypi.org", "10.0.0.5")
+    event = await written(wall, "pypi.org")
+    assert (event.names[0].refused, event.entries) == ("not_global", (HELD,))
+
+
+async def test_the_claim_is_asked_directly_before_each_request_that_changes_something(wall: Wall) -> None:
+    wall.arm("foreign_edit_after")
+    await written(wall, "pypi.org")
+    await applied(wall, "pypi.org")
+    changing = [n for n, path in enumerate(wall.line.wire) if path in ("alias/setItem", "alias/reconfigure")]
+    assert len(changing) == 3
+    assert wall.claims == changing
+
+
+async def test_a_copy_that_is_not_the_one_any_more_writes_nothing(wall: Wall, monkeypatch: Any) -> None:
+    class Replaced(BaseException):
+        pass
+
+    async def replaced() -> None:
+        raise Replaced
+
+    monkeypatch.setattr(wall.effectors, "_still_ours", replaced)
+    with pytest.raises(Replaced):
+        await wall.effectors.write(write("pypi.org"))
+    with pytest.raises(Replaced):
+        await wall.effectors.apply(apply("pypi.org"))
+    assert (wall.ours, wall.reconfigures) == ([], 0)
+
+
+async def test_a_quarantined_alias_is_neither_written_nor_applied(wall: Wall) -> None:
+    await wall.engine.happen(ALIAS_STREAM, StreamQuarantined("a test", 1))
+    for report in (await wall.effectors.write(write("pypi.org")), await wall.effectors.apply(apply())):
+        assert isinstance(report, AliasFailed)
+        assert report.code == "quarantined"
+    assert (wall.ours, wall.reconfigures) == ([], 0)
+
+
+# --- a definite no --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -142,191 +212,192 @@ async def test_the_claim_is_asked_right_before_each_write_and_each_reconfigure(w
         ("llm_disabled", "alias_disabled"),
         ("llm_net", "alias_wrong_type"),
         ("llm_ports", "alias_wrong_type"),
+        ("llm_ext", "alias_wrong_type"),
     ],
 )
-async def test_an_alias_that_cannot_hold_the_domain_is_a_failure_with_its_reason(
-    wall: Wall, alias: str, code: str
+async def test_an_alias_that_cannot_hold_the_name_is_a_failure_with_its_reason(
+    bare_wall: Wall, alias: str, code: str
 ) -> None:
-    failed = await wall.effectors(alias).save(save())
+    await bare_wall.start(alias=alias)
+    failed = await bare_wall.effectors.write(write("pypi.org", alias=alias))
     assert isinstance(failed, AliasFailed)
-    assert (failed.step, failed.code, failed.domain) == ("save", code, "pypi.org")
+    assert (failed.step, failed.code) == ("write", code)
     assert failed.detail
-    assert wall.writes == 0
-
-
-async def test_an_alias_that_was_disabled_meanwhile_is_not_written(wall: Wall) -> None:
-    effectors = wall.effectors()
-    await effectors.save(save())
-    await wall.peer.actions["opnsense/alias"]({"enabled": False})
-    failed = await effectors.save(save("example.com"))
-    assert isinstance(failed, AliasFailed)
-    assert failed.code == "alias_disabled"
-    assert wall.writes == 1
+    assert bare_wall.ours == []
 
 
 @pytest.mark.parametrize("fault", ["unauthorized", "forbidden"])
-async def test_a_key_that_may_not_is_a_failure_that_names_what_to_do(wall: Wall, fault: str) -> None:
-    wall.faults.set_scale("opnsense.authentication", 0)
+async def test_a_key_that_may_not_is_a_failure_that_holds_no_secret(wall: Wall, fault: str) -> None:
     wall.arm(fault, times=None)
-    failed = await wall.effectors().save(save())
-    assert isinstance(failed, AliasFailed)
-    assert failed.code == fault
-    assert KEY not in repr(failed)
-    assert SECRET not in repr(failed)
-
-
-async def test_a_name_that_the_firewall_would_take_and_we_do_not_is_never_written(wall: Wall) -> None:
-    for name in ("llm_net", "10.0.0.0-10.0.0.9", "!10.0.0.1", "a.com\nb.com", "localhost"):
-        failed = await wall.effectors().save(save(name))
-        assert isinstance(failed, AliasFailed)
-        assert failed.code == "rejected"
-    assert wall.writes == 0
-
-
-async def test_a_quarantined_alias_is_neither_written_nor_applied(wall: Wall) -> None:
-    await wall.engine.happen(ALIAS_STREAM, StreamQuarantined("a test", 1))
-    for report in (await wall.effectors().save(save()), await wall.effectors().apply(apply())):
+    for step, report in (
+        ("write", await wall.effectors.write(write("pypi.org"))),
+        ("apply", await wall.effectors.apply(apply())),
+    ):
         assert isinstance(report, AliasFailed)
-        assert report.code == "quarantined"
-    assert wall.writes == 0
-    assert not any("reconfigure" in str(r["path"]) for r in wall.peer.state()["requests"])  # type: ignore[union-attr]
+        assert (report.step, report.code) == (step, fault)
+        assert KEY not in repr(report)
+        assert SECRET not in repr(report)
 
 
-# --- ok that was none ---------------------------------------------------------------------------------------------------
+async def test_a_user_who_may_only_read_is_a_failure_after_the_reading_was_recorded(wall: Wall) -> None:
+    wall.arm("readonly_user", times=None)
+    failed = await wall.effectors.write(write("pypi.org"))
+    assert isinstance(failed, AliasFailed)
+    assert failed.code == "forbidden"
+    assert reads(wall) == [(HELD,)]
 
 
-async def test_a_reconfigure_that_says_ok_and_does_nothing_is_seen_after_the_cron_minute(wall: Wall) -> None:
-    effectors = wall.effectors()
-    saved = await effectors.save(save())
-    assert isinstance(saved, AliasSaved)
+@pytest.mark.parametrize(
+    "name", ["llm_net", "10.0.0.0-10.0.0.9", "!10.0.0.1", "a.com\nb.com", "localhost", "*.a.com"]
+)
+async def test_a_name_that_the_firewall_would_misread_is_never_sent(wall: Wall, name: str) -> None:
+    wall.dns.says(name, "192.52.193.9")
+    failed = await wall.effectors.write(write(name))
+    assert isinstance(failed, AliasFailed)
+    assert failed.code == "rejected"
+    assert wall.line.wire == []
+
+
+async def test_the_detail_of_a_failure_is_bounded(wall: Wall, monkeypatch: Any) -> None:
+    async def refuse(**_: Any) -> None:
+        raise Refused("rejected", "x" * 10_000)
+
+    monkeypatch.setattr(wall.client, "save", refuse)
+    failed = await wall.effectors.write(write("pypi.org"))
+    assert isinstance(failed, AliasFailed)
+    assert len(failed.detail) <= 500
+
+
+# --- apply ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_apply_opens_what_is_saved_and_sees_that_it_did(wall: Wall) -> None:
+    saved = await written(wall, "pypi.org")
+    event = await applied(wall, "pypi.org", before=saved.table_before)
+    assert (event.resolved, event.refused) == ("seen", "")
+    assert PYPI in (event.table or ())
+    assert PYPI in wall.open
+
+
+async def test_an_ok_that_did_nothing_is_seen_after_the_cron_minute(wall: Wall) -> None:
+    saved = await written(wall, "pypi.org")
     wall.arm("reconfigure_ignored")
-    wall.faults.set_scale("opnsense.cron", 0.002)
-    applied = await effectors.apply(apply(before=saved.table_before))
-    assert isinstance(applied, AliasApplied)
-    assert applied.resolved == "seen"
-    assert ADDRESS in wall.peer.applied
+    event = await applied(wall, "pypi.org", before=saved.table_before)
+    assert event.resolved == "seen"
+    assert 60 <= wall.now_s <= 75
 
 
-async def test_what_is_never_seen_is_said_to_be_unseen_after_more_than_a_cron_minute(wall: Wall) -> None:
-    effectors = wall.effectors()
-    saved = await effectors.save(save())
-    assert isinstance(saved, AliasSaved)
-    wall.arm("reconfigure_ignored", times=None)
-    wall.faults.set_scale("opnsense.cron", 1000)
-    applied = await effectors.apply(apply(before=saved.table_before))
-    assert isinstance(applied, AliasApplied)
-    assert applied.resolved == "unseen"
+async def test_an_ok_that_nothing_comes_of_is_unseen_after_more_than_a_cron_minute(wall: Wall) -> None:
+    saved = await written(wall, "pypi.org")
+    wall.arm("reconfigure_lost")
+    event = await applied(wall, "pypi.org", before=saved.table_before)
+    assert event.resolved == "unseen"
     assert wall.now_s > 60
-
-
-async def test_a_name_without_an_address_is_unseen(wall: Wall) -> None:
-    effectors = wall.effectors()
-    saved = await effectors.save(save("nowhere.example"))
-    assert isinstance(saved, AliasSaved)
-    applied = await effectors.apply(apply("nowhere.example", saved.table_before))
-    assert isinstance(applied, AliasApplied)
-    assert applied.resolved == "unseen"
 
 
 async def test_without_the_privilege_to_look_it_is_unknown(wall: Wall) -> None:
     wall.arm("forbidden", times=None, group="alias_util")
-    effectors = wall.effectors()
-    saved = await effectors.save(save())
-    assert isinstance(saved, AliasSaved)
+    saved = await written(wall, "pypi.org")
     assert saved.table_before is None
-    applied = await effectors.apply(apply(before=None))
-    assert isinstance(applied, AliasApplied)
-    assert (applied.resolved, applied.table) == ("unknown", None)
+    event = await applied(wall, "pypi.org", before=None)
+    assert (event.resolved, event.table, event.refused) == ("unknown", None, "")
 
 
-# --- from the press to the agent, through the outbox -----------------------------------------------------------------------
+async def test_an_address_that_came_with_the_write_and_may_not_be_open_is_named(wall: Wall) -> None:
+    """The firewall's resolver has another answer than ours."""
+    wall.dns.says("pypi.org", PYPI)
+    wall.zone.set("pypi.org", [PYPI, "10.0.0.5"])
+    saved = await written(wall, "pypi.org")
+    event = await applied(wall, "pypi.org", before=saved.table_before)
+    assert (event.refused, event.address) == ("not_global", "10.0.0.5")
 
 
-async def approve(wall: Wall, domain: str = "pypi.org") -> str:
-    """A request with a card, approved by james; its commands are carried out."""
-    engine = wall.engine
-    if engine.dispatcher is None:
-        effectors: dict[Any, Any] = dict.fromkeys(COMMANDS.values(), forever)
-        alias = wall.effectors()
-        engine.dispatch(effectors | {SaveAlias: alias.save, ApplyAlias: alias.apply})
-    request_id = await engine.ask(domain)
-    request = engine.writer.state(ALIAS_STREAM).data.requests[request_id]
-    press = CardPressed(request.card_id, request_id, "approve", CHANNEL, "p" * 26, "j" * 26, "james")
-    await engine.happen(ALIAS_STREAM, press)
-    return request_id
+async def test_an_address_of_ours_that_came_with_the_write_is_named(wall: Wall) -> None:
+    wall.dns.says("pypi.org", PYPI)
+    wall.zone.set("pypi.org", [VM])
+    saved = await written(wall, "pypi.org")
+    event = await applied(wall, "pypi.org", before=saved.table_before)
+    assert (event.refused, event.address) == ("is_peer", VM)
 
 
-def state(wall: Wall, request_id: str) -> str:
-    return wall.engine.writer.state(ALIAS_STREAM).data.requests[request_id].state
+async def test_an_address_that_an_administrator_entered_is_no_fault_of_the_name(wall: Wall) -> None:
+    saved = await written(wall, "pypi.org")
+    await wall.edit("10.1.2.3", apply=False)
+    event = await applied(wall, "pypi.org", before=saved.table_before)
+    assert "10.1.2.3" in (event.table or ())
+    assert event.refused == ""
 
 
-async def test_a_press_opens_the_domain_and_only_then_is_it_approved(wall: Wall) -> None:
-    open_when_told: list[bool] = []
-    wall.engine.writer.listen(
-        lambda committed: open_when_told.extend(
-            ADDRESS in wall.peer.applied for r in committed.events if r.event.KIND == "network.approved"
-        )
-    )
-    request_id = await approve(wall)
-    await until(lambda: state(wall, request_id) == "approved")
-    assert open_when_told == [True]
-    assert wall.writes == 1
+async def test_an_entry_whose_text_merely_holds_the_address_excuses_nothing(wall: Wall) -> None:
+    wall.dns.says("pypi.org", PYPI)
+    wall.zone.set("pypi.org", ["10.0.0.5"])
+    await wall.edit("10.0.0.50")
+    saved = await written(wall, "pypi.org")
+    event = await applied(wall, "pypi.org", before=saved.table_before)
+    assert (event.refused, event.address) == ("not_global", "10.0.0.5")
+
+
+# --- try ------------------------------------------------------------------------------------------------------------------
+
+
+def attempt(wall: Wall, within_s: float = 90) -> Job:
+    return job(TryDomain("pypi.org", wall.clock.now_ms() + round(within_s * 1000)), 3)
+
+
+@pytest.mark.parametrize("state", ["reachable", "unreachable", "unknown"])
+async def test_what_a_container_finds_is_reported_as_it_is(wall: Wall, state: str) -> None:
+    wall.reaches["pypi.org"] = state
+    event = await wall.effectors.try_domain(attempt(wall))
+    assert event == NetworkTried("pypi.org", state, "")
+    assert wall.tried == [("pypi.org", 90.0)]
+
+
+async def test_a_try_whose_time_is_over_asks_nobody(wall: Wall) -> None:
+    event = await wall.effectors.try_domain(attempt(wall, 0))
+    assert isinstance(event, NetworkTried)
+    assert event.state == "unknown"
+    assert wall.tried == []
+
+
+async def test_a_vm_that_is_away_is_tried_again_until_the_time_is_over(wall: Wall, monkeypatch: Any) -> None:
+    async def away(_domain: str, _within_s: float) -> None:
+        raise Unreachable("The VM does not answer.")
+
+    monkeypatch.setattr(wall.effectors, "_reach", away)
+    due = attempt(wall)
+    with pytest.raises(Unreachable):
+        await wall.effectors.try_domain(due)
+    await wall.clock.pass_s(91)
+    event = await wall.effectors.try_domain(due)
+    assert isinstance(event, NetworkTried)
+    assert event.state == "unknown"
+
+
+async def test_a_vm_that_cannot_try_leaves_it_unknown(wall: Wall, monkeypatch: Any) -> None:
+    async def refuses(_domain: str, _within_s: float) -> None:
+        raise Refused("no_curl", "The image has no curl.")
+
+    monkeypatch.setattr(wall.effectors, "_reach", refuses)
+    event = await wall.effectors.try_domain(attempt(wall))
+    assert event == NetworkTried("pypi.org", "unknown", "The image has no curl.")
+
+
+# --- trouble on the way ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["alias/setItem/*", "alias/reconfigure", "alias/export", "alias_util/list/*"]
+    "endpoint",
+    ["alias/getAliasUUID/*", "alias/setItem/*", "alias/reconfigure", "alias/export", "alias_util/list/*"],
 )
 @pytest.mark.parametrize("fault", ["lost_reply", "lost_request", "server_error", "unavailable"])
 async def test_trouble_on_the_way_still_writes_once(wall: Wall, fault: str, endpoint: str) -> None:
     wall.arm(
         fault, times=2, endpoint=endpoint
     )  # twice: aiohttp itself sends a GET again on a used connection
-    request_id = await approve(wall)
-    await until(lambda: state(wall, request_id) == "approved")
-    assert wall.writes == 1
-    assert wall.content == ["api.anthropic.com", "pypi.org"]
-    assert not wall.engine.fatal
-
-
-async def test_two_approvals_at_once_are_both_in_the_alias(wall: Wall) -> None:
-    wall.names.set("example.com", ["192.52.193.108"])
-    first, second = await approve(wall), await approve(wall, "example.com")
-    await until(lambda: (state(wall, first), state(wall, second)) == ("approved", "approved"))
-    assert wall.content == ["api.anthropic.com", "pypi.org", "example.com"]
-
-
-async def test_an_administrators_edit_between_read_and_read_back_costs_nobodys_entry(wall: Wall) -> None:
-    wall.arm("foreign_edit_after")
-    request_id = await approve(wall)
-    await until(lambda: state(wall, request_id) == "approved")
-    assert "pypi.org" in wall.content
-
-
-async def test_a_failure_is_told_and_a_retry_after_mending_it_works(wall: Wall) -> None:
-    await wall.peer.actions["opnsense/alias"]({"enabled": False})
-    request_id = await approve(wall)
-    await until(lambda: state(wall, request_id) == "failed")
-    request = wall.engine.writer.state(ALIAS_STREAM).data.requests[request_id]
-    assert request.detail == "alias_disabled"
-    await wall.peer.actions["opnsense/alias"]({"enabled": True})
-    press = CardPressed(request.card_id, request_id, "approve", CHANNEL, "p" * 26, "j" * 26, "james")
-    await wall.engine.happen(ALIAS_STREAM, press)
-    await until(lambda: state(wall, request_id) == "approved")
-    assert wall.writes == 1
-
-
-async def test_unseen_is_no_approval_and_a_retry_is_not_satisfied_with_what_is_saved(wall: Wall) -> None:
-    """A retry of a half-done approval must not report success because the alias holds the name already."""
-    wall.arm("reconfigure_ignored")
-    wall.faults.set_scale("opnsense.cron", 1000)
-    request_id = await approve(wall)
-    await until(lambda: state(wall, request_id) == "failed")
-    assert "pypi.org" in wall.content
-    assert ADDRESS not in wall.peer.applied
-    assert wall.engine.recorded("network.approved") == []
-    request = wall.engine.writer.state(ALIAS_STREAM).data.requests[request_id]
-    press = CardPressed(request.card_id, request_id, "approve", CHANNEL, "p" * 26, "j" * 26, "james")
-    await wall.engine.happen(ALIAS_STREAM, press)
-    await until(lambda: state(wall, request_id) == "approved")
-    assert ADDRESS in wall.peer.applied
-    assert wall.writes == 1
+    (request,) = await wall.approve("pypi.org")
+    await until(lambda: wall.state(request) == "approved")
+    assert len(wall.ours) == 1
+    assert wall.content == [HELD, "pypi.org"]
+    assert wall.is_ours("pypi.org")
+    assert wall.hasty.slept
+    wall.is_whole()
