@@ -6,17 +6,16 @@ The look begins and ends between writes of ours: one that a write came into says
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-from collections.abc import Iterable
 
 import structlog
 from attrs import evolve
 
-from sm.core import addresses, streams
+from sm.core import streams
 from sm.core.alias import AliasData, is_news
-from sm.core.events import AliasApplied, AliasObserved, AliasTroubled, Event, Resolved
+from sm.core.events import AliasApplied, AliasObserved, AliasTroubled, Event
 from sm.core.fold import StreamState
 from sm.core.outcome import Refused, Unreachable
+from sm.engine.blame import find_odd
 from sm.engine.clock import Clock
 from sm.engine.names import Names
 from sm.engine.writer import Committed, Submission, Writer
@@ -115,44 +114,14 @@ class Reconciler:
 
     async def _seen(self, data: AliasData, look: Look) -> AliasObserved:
         names = await self._names.resolve(data.wish())
-        code, address = await self._odd_address(look, data)
-        if code:
-            suspects = _unlike_the_table(names, look.table or ())
-            if suspects:
-                names = tuple(
-                    evolve(name, refused=code, address=address) if name.domain in suspects else name
-                    for name in names
-                )
-                code = address = ""
-        return AliasObserved(look.entries, names, look.table, code, address)
-
-    async def _odd_address(self, look: Look, data: AliasData) -> tuple[str, str]:
-        """An address of the firewall's table that may not be open, and that nobody else's entry explains."""
-        code, _ = await self._names.judge(look.table or ())
-        if not code:
-            return "", ""
-        ours = set(data.wish())
-        others = [entry for entry in look.entries if entry not in ours]
-        explained = {entry for entry in others if _within(entry, [entry])}
-        for name in await self._names.resolve(entry for entry in others if entry not in explained):
-            explained.update(name.addresses)
-        peers = await self._names.peers()
-        left = [one for one in look.table or () if one not in explained and not _within(one, others)]
-        return addresses.judge(left, peers)
-
-
-def _unlike_the_table(names: Iterable[Resolved], table: Iterable[str]) -> set[str]:
-    """The names whose addresses the firewall does not have: it was told another answer than we."""
-    there = set(table)
-    return {name.domain for name in names if not there & set(name.addresses)}
-
-
-def _within(address: str, entries: Iterable[str]) -> bool:
-    """Whether somebody entered a network that the address lies in."""
-    for entry in entries:
-        try:
-            if ipaddress.ip_address(address) in ipaddress.ip_network(entry, strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
+        table = look.table or ()
+        odd = await find_odd(self._names, table, table=table, entries=look.entries, data=data, resolved=names)
+        if not odd.suspects:
+            return AliasObserved(look.entries, names, look.table, odd.code, odd.address)
+        judged = (
+            evolve(name, refused=odd.code, address=odd.address)
+            if name.domain in odd.suspects and not name.refused
+            else name
+            for name in names
+        )
+        return AliasObserved(look.entries, tuple(judged), look.table)

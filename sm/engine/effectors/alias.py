@@ -17,6 +17,7 @@ from sm.core.events import (
     NetworkTried,
 )
 from sm.core.outcome import Refused, Unreachable
+from sm.engine.blame import find_odd
 from sm.engine.clock import Clock
 from sm.engine.dispatch import Job
 from sm.engine.faultpoints import FaultPoints
@@ -112,7 +113,7 @@ class AliasEffectors:
                 gone=command.gone,
                 before_write=lambda: self._check(job),
             )
-            refused, address = await self._judge_table(command, applied.table)
+            refused, address = await self._judge_table(job, applied.table)
         except Refused as refusal:
             return _failed("apply", refusal)
         return AliasApplied(
@@ -124,16 +125,23 @@ class AliasEffectors:
             address=address,
         )
 
-    async def _judge_table(self, command: ApplyAlias, table: tuple[str, ...] | None) -> tuple[str, str]:
-        """An address that came with this write and may not be opened, unless somebody else's entry is that address."""
-        if not command.added or table is None or command.table_before is None:
+    async def _judge_table(self, job: Job, table: tuple[str, ...] | None) -> tuple[str, str]:
+        """An address that came with this write and may not be open, unless somebody else's entry explains it."""
+        command = cast("ApplyAlias", job.command)
+        if not command.added or table is None:
             return "", ""
-        new = set(table) - set(command.table_before)
-        code, address = await self._names.judge(sorted(new))
-        if not code:
+        known = command.table_before
+        new = [row for row in table if known is None or row not in known]
+        if not (await self._names.judge(new))[0]:
             return "", ""
         entries = (await self._client.look()).entries
-        return ("", "") if any(address in entry for entry in entries) else (code, address)
+        data = self._writer.state(job.issued.stream).data
+        odd = await find_odd(self._names, new, table=table, entries=entries, data=data)
+        # Where nobody can be told to be the one: it came with this write, if we know what was there before.
+        is_theirs = not odd.suspects and known is not None
+        if is_theirs or not set(command.added).isdisjoint(odd.suspects):
+            return odd.code, odd.address
+        return "", ""
 
     async def try_domain(self, job: Job) -> Event:
         """Try from a container until it answers or the time is over; a VM that is away leaves it unknown."""
