@@ -160,15 +160,20 @@ def _same_state(old: Request | None, new: Request) -> str:
     return ""
 
 
-def dropped(old: Request, event: Event) -> str:
-    """Why a request was forgotten whose card never was in the channel."""
-    if isinstance(event, CardResolved):
-        name = next((one for one in event.names if one.domain == old.domain), None)
-        if name is not None and name.refused:
-            return f"refused: {ending(name.refused, name.address)}"
-    if isinstance(event, NetworkSessionEnded):
-        return "superseded: the session was over before the card was posted"
-    return "forgotten before its card was posted"
+def forgotten(old: Request, event: Event) -> str:
+    """What became of a request that the same event ended and made the fold forget."""
+    match event:
+        case CardResolved():
+            name = next((one for one in event.names if one.domain == old.domain), None)
+            return f"refused: {ending(name.refused, name.address)}" if name and name.refused else "forgotten"
+        case NetworkSessionEnded():
+            return "superseded: the session was over"
+        case TimerFired():
+            return "expired: nobody answered in time"
+        case CardFailed():
+            return f"refused: {ending('cardless')}"
+        case _:
+            return f"ended by {event.KIND}"
 
 
 def heard(session: str, event: NetworkApproved | NetworkDenied) -> str:

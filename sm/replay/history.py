@@ -200,7 +200,7 @@ class History:
                 self._take_request(old, request, event)
         for request in before.values():
             if request.request_id not in after and request.state not in REQUEST_FINAL:
-                self._drop(request, event)
+                self._forget(request, event)
 
     def _take_request(self, old: Request | None, request: Request, event: Event) -> None:
         ask = self.asks.get(request.request_id)
@@ -220,12 +220,12 @@ class History:
         else:
             ask.facts.append(self.fact(text, request.grant_id))
 
-    def _drop(self, request: Request, event: Event) -> None:
-        """Its card never was in the channel."""
+    def _forget(self, request: Request, event: Event) -> None:
+        """It ended; where it had a grant, that one's end says how."""
         ask = self.asks[request.request_id]
-        ask.state = "dropped"
-        dropped = self.fact(changes.dropped(request, event), request.grant_id)
-        (ask.facts if request.grant_id else ask.answers).append(dropped)
+        ask.state = "forgotten"
+        if not request.grant_id:
+            ask.answers.append(self.fact(changes.forgotten(request, event)))
 
     def _unasked(self, request: Request, event: NetworkDecided) -> AskRecord:
         """Nobody asked for it: request and decision are one person's, or it came with a set."""

@@ -115,16 +115,23 @@ def recorded(path: Path) -> Path:
 
 
 @pytest.fixture
-def change(recorded: Path) -> Callable[..., None]:
+def change_journal(path: Path) -> Callable[..., None]:
     """Change the file behind the journal's back."""
 
     def run(*statements: str) -> None:
-        connection = sqlite3.connect(recorded, isolation_level=None)
+        connection = sqlite3.connect(path, isolation_level=None)
         for statement in statements:
             connection.execute(statement)
         connection.close()
 
     return run
+
+
+@pytest.fixture
+def change(recorded: Path, change_journal: Callable[..., None]) -> Callable[..., None]:
+    """The same, with a conversation recorded before."""
+    assert recorded.exists()
+    return change_journal
 
 
 def rehash(path: Path) -> None:

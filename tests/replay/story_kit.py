@@ -52,10 +52,10 @@ class Story(World):
 
     def seq_of(self, kind: str) -> int:
         """The seq of the last event of a kind."""
-        return [r.seq for r in self.history if r.event.KIND == kind][-1]
+        return [r.seq for r in self.history if kind == r.event.KIND][-1]
 
     def time_of(self, kind: str) -> str:
-        return utc([r.recorded_at_ms for r in self.history if r.event.KIND == kind][-1])
+        return utc([r.recorded_at_ms for r in self.history if kind == r.event.KIND][-1])
 
     def stamp(self, kind: str) -> str:
         """Seq and time of the last event of a kind, as a line of `why` has them."""
