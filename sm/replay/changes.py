@@ -221,6 +221,9 @@ def grant_gone(grant: Grant, event: Event, now: Iterable[Grant]) -> str:
             return f"ended by {event.KIND}"
 
 
+STANDS = "stands in the alias, not ours: "
+
+
 # --- the alias ----------------------------------------------------------------------------------------------------------
 
 

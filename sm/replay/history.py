@@ -325,13 +325,9 @@ class History:
 
     def _take_foreign(self, before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> None:
         now, was = after or (), before or ()
-        came = (
-            "stands in the alias, not ours: it was there when the alias was first read"
-            if before is None
-            else "stands in the alias, not ours: somebody else put it there"
-        )
+        by = "it was there when the alias was first read" if before is None else "somebody else put it there"
         for name in sorted(set(now) - set(was)):
-            self.foreign.setdefault(name, []).append(self.fact(came))
+            self.foreign.setdefault(name, []).append(self.fact(f"{changes.STANDS}{by}"))
         for name in sorted(set(was) - set(now)):
             self.foreign.setdefault(name, []).append(
                 self.fact("does not stand there by another hand any more")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from sm.core import streams
 from sm.core.alias import Grant
 from sm.journal.protocol import Journal
+from sm.replay import changes
 from sm.replay.history import History, history
 from sm.replay.records import AskRecord, GrantRecord
 from sm.replay.show import columns
-from sm.replay.summaries import excerpt, printable
+from sm.replay.summaries import excerpt
 from sm.replay.times import utc
 from sm.replay.why import alias_streams, not_open
 from sm.replay.words import failure, until
@@ -99,7 +100,8 @@ def _foreign(told: History) -> Iterator[str]:
         yield "Not ours: nothing."
     for name in names:
         since = told.foreign[name][-1]
-        yield f"not ours: {printable(name)}, since seq {since.seq} ({utc(since.at_ms)}): {since.text}"
+        by = since.text.removeprefix(changes.STANDS)
+        yield f"not ours: {name}, since seq {since.seq} ({utc(since.at_ms)}): {by}"
 
 
 def _troubles(told: History) -> Iterator[str]:

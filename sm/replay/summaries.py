@@ -206,6 +206,8 @@ def _resolve(command: Any) -> str:
 
 def _entries(event: Any) -> str:
     count = len(event.entries)
+    if not count:
+        return "no entries"
     return (
         f"{count} {'entry' if count == 1 else 'entries'}: {_some([printable(one) for one in event.entries])}"
     )

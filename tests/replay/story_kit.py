@@ -57,6 +57,10 @@ class Story(World):
     def time_of(self, kind: str) -> str:
         return utc([r.recorded_at_ms for r in self.history if kind == r.event.KIND][-1])
 
+    def where(self, kind: str) -> str:
+        """Seq and time of the last event of a kind, as a sentence has them."""
+        return f"seq {self.seq_of(kind)} ({self.time_of(kind)})"
+
     def stamp(self, kind: str) -> str:
         """Seq and time of the last event of a kind, as a line of `why` has them."""
         return f"{self.seq_of(kind):>6}  {self.time_of(kind)}  "

@@ -15,7 +15,6 @@ from sm.core import streams
 from sm.core.events import StreamQuarantined
 from sm.journal.sqlite import InlineSqliteJournal
 from sm.replay.cli import run
-from sm.replay.times import utc
 
 from .conftest import FIRST, SECOND, conversation, record, rehash, write
 
@@ -291,8 +290,3 @@ def test_a_reader_that_has_enough_is_no_error_on_the_screen(recorded):
     assert process.stderr.read() == b""
     process.stderr.close()
     process.wait()
-
-
-def test_times_are_utc_to_the_millisecond():
-    assert utc(1_700_000_000_007) == "2023-11-14T22:13:20.007Z"
-    assert utc(0) == "1970-01-01T00:00:00.000Z"
