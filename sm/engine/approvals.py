@@ -10,9 +10,19 @@ from __future__ import annotations
 from collections import Counter
 
 import structlog
+from attrs import evolve, frozen
 
 from sm.core import streams
-from sm.core.alias import AliasData, Card, Request, may_not_decide, stands_here
+from sm.core.alias import (
+    UNDECIDED,
+    AliasData,
+    Card,
+    about,
+    lost_to,
+    may_not_decide,
+    stands_here,
+    told_of,
+)
 from sm.core.events import Action, NetworkDecided, PushDecided
 from sm.core.fold import StreamState
 from sm.core.memory import Push, SessionData
@@ -20,7 +30,7 @@ from sm.core.outcome import Refused, Unreachable
 from sm.core.tables import SESSION_ENDED
 from sm.engine import wording
 from sm.engine.clock import Clock
-from sm.engine.identity import Identity
+from sm.engine.identity import Identity, user_names
 from sm.engine.writer import Submission, Writer
 from sm.mattermost.client import MattermostClient, Reaction, User
 from sm.mattermost.socket import Reacted
@@ -39,6 +49,7 @@ CANNOT_ASK = "I can't ask Mattermost who you are right now. Press again in a mom
 CLOSED = "Approvals are closed until an operator has looked at the journal. Nothing was changed."
 UNKNOWN = "I don't know this card any more. Nothing was changed."
 NOT_MINE = "This is not the card that I posted. Nothing was changed."
+AGAIN = "That press was refused before. Press again."
 NOT_A_MEMBER = "Only people who are members of this channel can decide."
 
 ACTIONS: dict[str, Action] = {
@@ -51,6 +62,15 @@ ACTIONS: dict[str, Action] = {
 }
 EMOJI: dict[str, Action] = {"white_check_mark": "approve", "x": "deny"}  # ✅ and ❌
 CALLBACK_MS = 4_000  # how long an answer surely finds its way into the callback's, which has 5 s
+
+
+@frozen
+class Found:
+    """Whom Mattermost knows by an id: a person, or why it is nobody who could decide."""
+
+    user: User | None = None
+    is_member: bool = False
+    refused: str = ""
 
 
 class Approvals:
@@ -80,65 +100,70 @@ class Approvals:
         if answer is not None:
             return answer
         try:
-            if not is_push and not await self._is_mine(press):
+            if not is_push and not await self._is_mine(press.card_id, press.post_id):
                 return PressAnswer(NOT_MINE, refused="another_post")
-            user = await self._member(press.channel_id, press.user_id)
-        except Unreachable:
+            found = await self._look_up(press.channel_id, press.user_id)
+        except (Unreachable, Refused):  # of the refusals only that of our own token comes here
             return PressAnswer(CANNOT_ASK)
-        except Refused as refusal:
-            if refusal.code == "unauthorized":  # our own token, not the presser
-                return PressAnswer(CANNOT_ASK)
-            user = None
-        if user is None:
-            return PressAnswer(NOT_A_MEMBER, refused="not_a_member")
-        if is_push:
-            return await self._decide_push(press, user)
         late = self._clock.now_ms() - began_ms > CALLBACK_MS
-        return await self._decide(press, ACTIONS[press.action], user, privately=late)
+        if found.user is None or (is_push and not found.is_member):
+            return PressAnswer(NOT_A_MEMBER, refused=found.refused)
+        if is_push:
+            return await self._decide_push(press, found.user)
+        if not found.is_member and not late:
+            return PressAnswer(await self._may_not("not_member"), refused=found.refused)
+        return await self._decide(press, found, privately=late)
 
     def _refusal(self, press: Press) -> PressAnswer | None:
         state = self._writer.state(self._stream)
         if state.name == "quarantined":
             return PressAnswer(CLOSED, refused="closed")
         card = self._data.cards.get(press.card_id)
-        if card is None or press.action not in ACTIONS or not self._asks_for(card, press):
+        action = ACTIONS.get(press.action)
+        if (
+            card is None
+            or action is None
+            or not press.request_id
+            or not about(self._data, _event(press, action))
+        ):
             return PressAnswer(UNKNOWN, refused="unknown_card")
-        if not stands_here(card, press.channel_id, press.post_id):
+        if not self._stands_here(card, press.channel_id, press.post_id):
             return PressAnswer(NOT_MINE, refused="another_post")
         return None
 
-    def _asks_for(self, card: Card, press: Press) -> bool:
-        if press.action == "set":
-            return press.request_id.startswith("set:")
-        return press.request_id in card.requests
+    def _stands_here(self, card: Card, channel_id: str, post_id: str) -> bool:
+        return stands_here(card, channel_id, post_id, self._data.policy.approval_channel)
 
-    async def _is_mine(self, press: Press) -> bool:
+    async def _is_mine(self, card_id: str, post_id: str) -> bool:
         """Before the card's own post is confirmed, any post could claim to be it: then it is looked at."""
-        card = self._data.cards.get(press.card_id)
-        if card is None or press.post_id in {card.post_id, card.copy_post}:
+        card = self._data.cards.get(card_id)
+        if card is None or post_id in {card.post_id, card.copy_post}:
             return card is not None
-        post = await self._client.get_post(press.post_id)
+        try:
+            post = await self._client.get_post(post_id)
+        except Refused as refusal:
+            if refusal.code == "unauthorized":
+                raise
+            return False
         bot = await self._identity.get()
-        return post.user_id == bot.id and post.props.get("sm_card") == press.card_id
+        return post.user_id == bot.id and post.props.get("sm_card") == card_id
 
-    async def _member(self, channel_id: str, user_id: str) -> User | None:
-        """The user, if they may decide as far as Mattermost knows: a person, active, a member of the channel."""
-        user = await self._client.user(user_id)
-        member = await self._client.is_member(channel_id, user_id)
-        return user if member and not user.is_bot and not user.deleted else None
+    async def _look_up(self, channel_id: str, user_id: str) -> Found:
+        """Who that is, and whether a member. Raises `Unreachable`, and `Refused` for our own token."""
+        try:
+            user = await self._client.user(user_id)
+            if user.is_bot or user.deleted:
+                return Found(refused="bot" if user.is_bot else "deactivated")
+            if await self._client.is_member(channel_id, user_id):
+                return Found(user, is_member=True)
+        except Refused as refusal:
+            if refusal.code == "unauthorized":  # our own token, not the presser
+                raise
+            return Found(refused="unknown_user")
+        return Found(user, refused="not_a_member")
 
-    async def _decide(self, press: Press, action: Action, user: User, *, privately: bool) -> PressAnswer:
-        event = NetworkDecided(
-            action=action,
-            channel_id=press.channel_id,
-            user_id=user.id,
-            user_name=user.username,
-            via="button",
-            card_id=press.card_id,
-            request_id=press.request_id,
-            post_id=press.post_id,
-            privately=privately,
-        )
+    async def _decide(self, press: Press, found: Found, *, privately: bool) -> PressAnswer:
+        event = evolve(_event(press, ACTIONS[press.action], found), privately=privately)
         key = f"press:{press.post_id}:{press.trigger_id}"
         before: list[StreamState] = []
 
@@ -150,40 +175,39 @@ class Approvals:
         if outcome.state.name == "quarantined":
             return PressAnswer(CLOSED, refused="closed")
         was: AliasData = before[0].data if before else outcome.state.data
-        return self._answer(event, was, outcome.state.data, is_replay=not before)
+        return await self._answer(event, was, outcome.state.data, is_replay=not before)
 
-    def _answer(
+    async def _answer(
         self, event: NetworkDecided, was: AliasData, now: AliasData, *, is_replay: bool
     ) -> PressAnswer:
         """What the presser alone is shown: nothing where the press decided, since the card says it."""
-        facts = {"who": " ".join(now.policy.approvers), "code": ""}
-        if now.policy.strong:
-            return PressAnswer(self._say("use_strong", facts))
         card = was.cards.get(event.card_id)
         if card is None:
             return PressAnswer(UNKNOWN, refused="unknown_card")
+        if not self._stands_here(card, event.channel_id, event.post_id):
+            return PressAnswer(NOT_MINE, refused="another_post")
+        if not event.is_member:
+            return PressAnswer(await self._may_not("not_member"), refused="not_a_member")
         code = may_not_decide(
             now.policy, user_id=event.user_id, user_name=event.user_name, starter_id=card.user_id
         )
         if code:
-            return PressAnswer(self._say("may_not_decide", {**facts, "code": code}), refused=code)
-        request = self._about(event, was, card)
-        if request is None or (not is_replay and request.state in {"pending", "failed"}):
+            return PressAnswer(await self._may_not(code), refused=code)
+        if now.policy.strong:
+            return PressAnswer(self._say("use_strong", {}))
+        meant = about(was, event)
+        if not is_replay and any(request.state in UNDECIDED for request in meant):
             return PressAnswer()
-        last = now.requests.get(request.request_id, request)
-        same = last.user_id == event.user_id and (last.state == "denied") == (event.action == "deny")
-        if same and last.state != "failed":
+        last = lost_to(now, event, [now.requests.get(one.request_id, one) for one in meant])
+        if last is None:
             return PressAnswer()
-        here = event.channel_id in {last.decided_in, now.policy.approval_channel}
-        named = {"domain": last.domain, "state": last.state, "user": last.user_name if here else ""}
-        return PressAnswer(self._say("too_late", named), refused="too_late")
+        if last.state == "pending":
+            return PressAnswer(AGAIN, refused="replayed")
+        return PressAnswer(self._say("too_late", told_of(now, last, event.channel_id)), refused="too_late")
 
-    def _about(self, event: NetworkDecided, was: AliasData, card: Card) -> Request | None:
-        """The request that the press was about; of a set, one that can still be decided, if there is one."""
-        if event.action != "set":
-            return was.requests.get(event.request_id)
-        asked = was.of_card(card.card_id)
-        return next((request for request in asked if request.state in {"pending", "failed"}), asked[-1])
+    async def _may_not(self, code: str) -> str:
+        who = await user_names(self._client, " ".join(self._data.policy.approvers))
+        return self._say("may_not_decide", {"code": code, "who": who})
 
     def _say(self, message: str, facts: dict[str, str]) -> str:
         return wording.render(message, facts, bot=self._identity.name)
@@ -197,26 +221,25 @@ class Approvals:
         if action is None or card is None or reaction.user_id == (await self._identity.get()).id:
             return
         here = card.copy_channel if reaction.post_id == card.copy_post else card.channel_id
-        try:
-            user = await self._member(here, reaction.user_id)
-        except Refused as refusal:
-            if refusal.code == "unauthorized":
-                raise
-            user = None
-        if user is None:
-            self.refused["not_a_member"] += 1
-            log.warning("a reaction does not count", user=reaction.user_id, card=card.card_id)
+        found = await self._look_up(here, reaction.user_id)
+        if not found.is_member:
+            self.refused[found.refused] += 1
+            log.warning(
+                "a reaction does not count", user=reaction.user_id, card=card.card_id, why=found.refused
+            )
+        if found.user is None:
             return
         event = NetworkDecided(
             action=action,
             channel_id=here,
-            user_id=user.id,
-            user_name=user.username,
+            user_id=found.user.id,
+            user_name=found.user.username,
             via="reaction",
             card_id=card.card_id,
             post_id=reaction.post_id,
+            is_member=found.is_member,
         )
-        key = f"reaction:{reaction.post_id}:{user.id}:{reaction.emoji}:{reaction.create_at_ms}"
+        key = f"reaction:{reaction.post_id}:{found.user.id}:{reaction.emoji}:{reaction.create_at_ms}"
         await self._writer.submit(Submission(self._stream, lambda _: event, key))
 
     async def read_reactions(self) -> None:
@@ -273,6 +296,21 @@ class Approvals:
             return PressAnswer()
         said = PUSH_ALREADY.get(push.status, "Nothing was changed.")
         return PressAnswer(said.format(user=push.user_name))
+
+
+def _event(press: Press, action: Action, found: Found | None = None) -> NetworkDecided:
+    user = found.user if found is not None else None
+    return NetworkDecided(
+        action=action,
+        channel_id=press.channel_id,
+        user_id=user.id if user is not None else press.user_id,
+        user_name=user.username if user is not None else press.user_name,
+        via="button",
+        card_id=press.card_id,
+        request_id=press.request_id,
+        post_id=press.post_id,
+        is_member=found is not None and found.is_member,
+    )
 
 
 def _when(reaction: Reaction) -> int:

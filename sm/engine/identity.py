@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import structlog
 
@@ -14,6 +15,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_S = 2.0
 REFUSED_RETRY_S = 15.0
+_ID = re.compile(r"[a-z0-9]{26}")  # a user name may look so, too
 
 
 class Identity:
@@ -43,3 +45,17 @@ class Identity:
                     log.warning("Mattermost refuses the bot: check SM_MATTERMOST_TOKEN", error=str(error))
                     await self._clock.sleep(REFUSED_RETRY_S)
             return self._user
+
+
+async def user_names(client: MattermostClient, who: str) -> str:
+    """The same people (names or ids, blanks between) by their names, as far as Mattermost tells them now."""
+    return " ".join([await _user_name(client, one) for one in who.split()])
+
+
+async def _user_name(client: MattermostClient, who: str) -> str:
+    if not _ID.fullmatch(who):
+        return who
+    try:
+        return (await client.user(who)).username
+    except (Unreachable, Refused):
+        return who

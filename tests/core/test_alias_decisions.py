@@ -355,7 +355,8 @@ def test_a_card_stands_in_its_channel_and_its_copy_in_the_other(channel: str, po
     card = Card(
         "c1", "s", "ch1", "", "", "", "", "", (), post_id="p", copy_channel="approvals", copy_post="copy"
     )
-    assert stands_here(card, channel, post) is stands
+    assert stands_here(card, channel, post, "approvals") is stands
+    assert not (stands and channel == "approvals" and stands_here(card, channel, post, "another"))
 
 
 def test_a_post_is_known_as_its_cards_or_its_copys():

@@ -7,16 +7,20 @@ made to match it.
 
 from sm.core.alias.data import AliasData, Card, Entry, Grant, Request, is_news, may_not_decide
 from sm.core.alias.decisions import DecisionStep as AliasStep
-from sm.core.alias.decisions import stands_here
+from sm.core.alias.rivals import UNDECIDED, about, lost_to, stands_here, told_of
 
 __all__ = [
+    "UNDECIDED",
     "AliasData",
     "AliasStep",
     "Card",
     "Entry",
     "Grant",
     "Request",
+    "about",
     "is_news",
+    "lost_to",
     "may_not_decide",
     "stands_here",
+    "told_of",
 ]

@@ -10,9 +10,9 @@ from attrs import evolve
 from sm.core import streams
 from sm.core.alias.cards import CardStep
 from sm.core.alias.data import Card, Grant, Request, Revocation, may_not_decide
+from sm.core.alias.rivals import SCOPES, UNDECIDED, about, lost_to, stands_here, told_of
 from sm.core.events import NetworkDecided, NetworkDenied, NetworkListRequested
 
-SCOPES = {"approve": "", "retry": "", "session": "session", "hour": "hour"}
 REASON_WITHIN_MS = 300_000  # after a denial, for saying why
 MAX_LISTED = 50
 
@@ -37,59 +37,37 @@ class DecisionStep(CardStep):
     def _by_card(self) -> None:
         event, policy = self.decision, self.data.policy
         card = self.data.cards.get(event.card_id)
-        if card is None or not stands_here(card, event.channel_id, event.post_id):
-            return
-        if event.via == "button" and policy.strong:
-            self._answer_privately("use_strong", event.privately)
+        if card is None or not stands_here(card, event.channel_id, event.post_id, policy.approval_channel):
             return
         if code := self._may_not(card.user_id):
             self._refuse(code)
             return
-        if event.action == "set":
-            self._approve_set(card, event.request_id.removeprefix("set:"))
+        if event.via == "button" and policy.strong:
+            self._answer_privately("use_strong", event.privately)
             return
-        requests = self._meant(card)
-        for request in requests:
-            if event.action == "deny":
-                self._deny(request)
-            elif event.action in SCOPES:
-                self._approve(request, SCOPES[event.action])
-        if not requests:
-            self._say_who_won(card)
+        meant = about(self.data, event)
+        open_now = [request for request in meant if request.state in UNDECIDED]
+        if not open_now:
+            self._say_who_won(meant)
+        elif event.action == "set":
+            self._approve_set(card, event.request_id.removeprefix("set:"))
+        else:
+            for request in open_now:
+                if event.action == "deny":
+                    self._deny(request)
+                else:
+                    self._approve(request, SCOPES.get(event.action, ""))
 
-    def _meant(self, card: Card) -> list[Request]:
-        """The requests that a button or a reaction is about, as far as they can still be decided."""
+    def _say_who_won(self, meant: Sequence[Request]) -> None:
         event = self.decision
-        requests = self.data.of_card(card.card_id)
-        if event.request_id:
-            requests = [request for request in requests if request.request_id == event.request_id]
-        return [request for request in requests if request.state in {"pending", "failed"}]
-
-    def _say_who_won(self, card: Card) -> None:
-        event = self.decision
-        about = event.request_id if event.action != "set" else ""
-        decided = [r for r in self.data.of_card(card.card_id) if about in ("", r.request_id)]
-        wanted = ("denied",) if event.action == "deny" else ("applying", "approved")
-        others = [r for r in decided if r.user_id != event.user_id or r.state not in wanted]
-        if others and (event.via == "reaction" or event.privately):
-            last = others[-1]
-            self.say_privately(
-                "too_late", domain=last.domain, state=last.state, user=self._named(last, event.channel_id)
-            )
-
-    def _named(self, request: Request, channel_id: str) -> str:
-        here = channel_id in {request.decided_in, self.data.policy.approval_channel}
-        return request.user_name if here else ""
+        other = lost_to(self.data, event, meant)
+        if other is not None and (event.via == "reaction" or event.privately):
+            self.say_privately("too_late", **told_of(self.data, other, event.channel_id))
 
     def _approve_set(self, card: Card, name: str) -> None:
         """Open what an operator named together: what was asked for, and the rest with it."""
-        found = next((one for one in self.data.policy.sets if one.name == name), None)
+        found = next(one for one in self.data.policy.sets if one.name == name)
         asked = {request.domain: request for request in self.data.of_card(card.card_id)}
-        if found is None or not any(
-            asked[d].state in {"pending", "failed"} for d in found.domains if d in asked
-        ):
-            self._say_who_won(card)
-            return
         for number, domain in enumerate(found.domains):
             request = asked.get(domain)
             if request is None:
@@ -99,7 +77,7 @@ class DecisionStep(CardStep):
                 self.data = self.data.with_request(request)
                 now = self.data.cards[card.card_id]
                 self.data = self.data.with_card(evolve(now, requests=(*now.requests, request.request_id)))
-            if request.state in {"pending", "failed"}:
+            if request.state in UNDECIDED:
                 self._approve(request, "")
 
     # --- by a command -----------------------------------------------------------------------------------------------
@@ -375,12 +353,3 @@ class DecisionStep(CardStep):
     def say_closed(self) -> None:
         """The stream is quarantined: nothing is decided, and whoever asked hears it."""
         self.say(self.event.channel_id, "approvals_closed", self.event.root_id)
-
-
-def stands_here(card: Card, channel_id: str, post_id: str) -> bool:
-    """Whether a button or a reaction stands on the card, or on its copy."""
-    if channel_id == card.channel_id and post_id == (card.post_id or post_id):
-        return True
-    return (
-        bool(card.copy_channel) and channel_id == card.copy_channel and post_id == (card.copy_post or post_id)
-    )
