@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from core.playbook import ALIAS, BEFORE, OTHER, PYTHON, SESSION, assistant, found, nowhere, tool_use, turned
@@ -452,3 +453,10 @@ def test_found_addresses_of_a_later_look_are_told(story, ask):
     story.firewall.append("x.example")
     story.observed(found(D, "203.0.113.9"))
     assert "leads to 203.0.113.9 now" in labelled(ask(story, "why", D), "entry")[-1]
+
+
+def test_the_readme_shows_what_why_answers(story, ask):
+    story.granted(D).post(f"@claude revoke {D}", user="sarah").opened()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = readme.partition(f"```\n{D} is not open")[2].partition("  …\n```")[0]
+    assert f"{D} is not open{shown}".splitlines() == ask(story, "why", D)[:5]
