@@ -20,13 +20,16 @@ def differs(table: Iterable[str], before: Iterable[str] | None) -> bool:
 def left(gone: Collection[str], table: Iterable[str], before: Iterable[str] | None) -> bool:
     """Whether addresses that were to leave did: all of them, or some that were there before.
 
-    An address that stays may be another entry's, too; a table that changed elsewhere only says nothing of ours.
+    An address that stays may be another entry's, too. Where none of them was there before, the firewall has others for
+    what was taken out, which nobody told us: then any change of the table counts.
     """
     wanted = {canonical(address) for address in gone}
     still = wanted.intersection(canonical(address) for address in table)
-    if not still:
-        return bool(wanted)
-    there = still if before is None else wanted.intersection(canonical(address) for address in before)
+    if before is None:
+        return bool(wanted) and not still
+    there = wanted.intersection(canonical(address) for address in before)
+    if wanted and not there:
+        return not still and differs(table, before)
     return bool(there - still)
 
 

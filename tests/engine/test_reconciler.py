@@ -80,8 +80,8 @@ async def test_a_look_only_reads(watched: Wall) -> None:
 
 async def test_after_a_change_that_took_effect_one_looks_at_once(watched: Wall) -> None:
     await watched.approve("pypi.org")
-    after = watched.line.wire[watched.line.wire.index("alias/reconfigure") :]
     await watched.resting()
+    after = watched.line.wire[watched.line.wire.index("alias/reconfigure") :]
     assert "alias/export" in after
     assert watched.watch.ms == watched.clock.ms  # no interval passed
 

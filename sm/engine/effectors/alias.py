@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, cast
 
 from sm.core.commands import ApplyAlias, ResolveCard, TryDomain, WriteAlias
@@ -93,7 +93,7 @@ class AliasEffectors:
         try:
             saved = await self._client.save(add=good, remove=command.remove, before_write=before_write)
         except Refused as refusal:
-            return _failed("write", refusal)
+            return _failed("write", _blamed(refusal, good))
         return AliasWritten(
             add=command.add,
             remove=command.remove,
@@ -164,6 +164,16 @@ class AliasEffectors:
         await self._still_ours()
         if self._writer.state(job.issued.stream).name == "quarantined":
             raise Refused("quarantined", "The alias's stream is quarantined: nothing is written any more.")
+
+
+def _blamed(refusal: Refused, names: Iterable[str]) -> Refused:
+    """OPNsense validates the whole content: what is refused for somebody else's entry, or without a reason, is no
+    fault of the names that we bring in.
+    """
+    said = str(refusal)
+    if refusal.code != "rejected" or any(f'"{name}"' in said or repr(name) in said for name in names):
+        return refusal
+    return Refused("content_rejected", said)
 
 
 def _failed(step: str, refusal: Refused) -> AliasFailed:
