@@ -9,7 +9,7 @@ from test_wording import BOT, HOSTILE, outside
 from sm.core import tables
 from sm.core.commands import CardRow, CardView
 from sm.core.events import DomainSet
-from sm.engine.wording import card, cards, network, render
+from sm.engine.wording import card, cards, outcomes, render
 
 D = "pypi.org"
 UNTIL = 1_795_553_566_128  # 2026-11-24 20:52:46 UTC
@@ -59,11 +59,11 @@ def test_an_approval_that_is_not_known_to_work_says_so() -> None:
     assert "could not be tried" in shown("approved", reach="unknown")
 
 
-@pytest.mark.parametrize("code", sorted(network.FAILURES))
+@pytest.mark.parametrize("code", sorted(outcomes.FAILURES))
 def test_a_failed_card_says_what_to_do(code: str) -> None:
     text = shown("failed", detail=code)
     assert text.startswith("⚠️ `pypi.org` was approved by @james, but is not open: ")
-    assert text.partition("open: ")[2] == network.FAILURES[code]
+    assert text.partition("open: ")[2] == outcomes.FAILURES[code]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_several_choices_each_have_a_line_and_what_is_said_names_which() -> None
         "🔒 **Network Request:** `pypi.org`",
         "🔒 **Network Request:** `example.org`",
     ]
-    assert "`example.org`: the agent's own words: `docs`" in text
+    assert "The agent's own words for `example.org`: `docs`" in text
 
 
 def said_with(words: str) -> list[str]:

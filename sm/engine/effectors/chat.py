@@ -40,7 +40,7 @@ from sm.core.outcome import Refused, Unreachable
 from sm.core.stream_json import read_line
 from sm.engine import wording
 from sm.engine.dispatch import Job
-from sm.engine.identity import Identity
+from sm.engine.identity import Identity, user_names
 from sm.engine.recovery import Positions
 from sm.engine.wording import cards, places
 from sm.engine.writer import Submission, Writer
@@ -52,7 +52,7 @@ from sm.web.mac import card_context
 
 COMMAND_PROP = "sm_command"
 MAX_DETAIL = 500
-MAX_ATTACHMENTS = 7000  # characters: Mattermost 5.37 takes 8000 of all props
+MAX_ATTACHMENTS = 7200  # characters: Mattermost 5.37 takes 8000 of all props, and adds some of its own
 REFUSED_RETRY_S = 15.0
 
 
@@ -197,7 +197,7 @@ class ChatEffectors:
     async def post_card(self, job: Job) -> Event:
         """Post a card with its buttons; their MAC is made here and stands nowhere else."""
         command = cast("PostCard", job.command)
-        text, attachments = self._card(command)
+        text, attachments = await self._card(command)
         props = {
             COMMAND_PROP: job.id,
             "sm_card": command.card_id,
@@ -214,7 +214,7 @@ class ChatEffectors:
     async def update_card(self, job: Job) -> Event:
         """Make a card show its requests' states. Doing it twice shows the same."""
         command = cast("UpdateCard", job.command)
-        text, attachments = self._card(command)
+        text, attachments = await self._card(command)
         shown = {"sm_view": _digest(command.view)}
         try:
             await self._update(job, command, text, shown, attachments)
@@ -223,18 +223,27 @@ class ChatEffectors:
             return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL], command.copy)
         return CardUpdated(command.card_id, command.copy)
 
-    def _card(self, command: PostCard | UpdateCard) -> tuple[str, list[dict[str, Any]]]:
+    async def _card(self, command: PostCard | UpdateCard) -> tuple[str, list[dict[str, Any]]]:
         """Text and buttons. What an old server would refuse for its size is left to reactions and commands."""
-        view = command.view
+        bot = (await self._identity.get()).username
+        text = wording.card(command.view, bot=bot)
+        attachments, left_out = self._buttons(command, short=False)
+        if not left_out:
+            return text, attachments
+        attachments, left_out = self._buttons(command, short=True)
+        return f"{text}\n{cards.without_buttons(left_out, bot=bot)}", attachments
+
+    def _buttons(self, command: PostCard | UpdateCard, *, short: bool) -> tuple[list[dict[str, Any]], int]:
+        """The rows of buttons for which there is room, and how many more there would be."""
         attachments: list[dict[str, Any]] = []
         left_out = 0
-        for name, choices in cards.choices(view):
+        for name, choices in cards.choices(command.view, short=short):
             made = self._attachment(command.card_id, command.channel_id, name, choices, len(attachments))
-            if len(json.dumps([*attachments, made])) > MAX_ATTACHMENTS:
+            if _length([*attachments, made]) > MAX_ATTACHMENTS:
                 left_out += 1
             else:
                 attachments.append(made)
-        return wording.card(view) + cards.without_buttons(left_out), attachments
+        return attachments, left_out
 
     def _attachment(
         self, card_id: str, channel_id: str, name: str, choices: Iterable[cards.Choice], number: int
@@ -265,7 +274,10 @@ class ChatEffectors:
         """Post to one person alone. Nobody else is told that they could not be reached."""
         command = cast("SayPrivately", job.command)
         bot = await self._identity.get()
-        text = wording.render(command.message, dict(command.facts), bot=bot.username, link=self._link)
+        facts = dict(command.facts)
+        if "who" in facts:
+            facts["who"] = await user_names(self._client, facts["who"])
+        text = wording.render(command.message, facts, bot=bot.username, link=self._link)
         try:
             channel_id = await self._client.direct_channel(command.user_id)
         except Refused as refusal:
@@ -317,6 +329,10 @@ class ChatEffectors:
         await self._still_ours()
         props = {"sm_card": command.card_id, **shown, "attachments": attachments}
         await self._client.patch_post(command.post_id, message=text, props=props)
+
+
+def _length(props: Any) -> int:
+    return len(json.dumps(props, ensure_ascii=False, separators=(",", ":")))
 
 
 def _digest(view: CardView) -> str:

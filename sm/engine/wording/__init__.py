@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sm.engine.wording.cards import card
 from sm.engine.wording.corrections import CORRECTIONS
-from sm.engine.wording.network import NETWORK_MESSAGES, card
+from sm.engine.wording.network import NETWORK_MESSAGES
 from sm.engine.wording.phrases import Facts, code, counted, fenced, line, undelivered
 from sm.engine.wording.places import PLACE_MESSAGES, PREPARE_ADVICE
 

@@ -1,186 +1,34 @@
-"""The words of cards and decisions: what is asked for, what was decided, what the firewall did with it."""
+"""What is said of requests, decisions and the alias, beside the cards: answers, what changed, what is open."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable
 
-from sm.core import domains, streams
-from sm.core.commands import CardRow, CardView
-from sm.engine.wording.phrases import Facts, code, counted, line
+from sm.core import domains
+from sm.engine.wording.outcomes import behind, ending, tried, when
+from sm.engine.wording.phrases import Facts, code, counted, line, listed
 
-MAX_ADDRESSES = 6  # named on a card, of one name
-MAX_SHARES = 5
-MAX_REASON = 300
-
-
-def when(time_ms: int) -> str:
-    """A time for people."""
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+MAX_NAMED = 5  # hosts of one card
+LEADS_WRONG = frozenset({"not_global", "is_peer"})  # the hint of these is the address
 
 
 def _when(text: str) -> str:
     return when(int(text))
 
 
-# --- a card ---------------------------------------------------------------------------------------------------------
-
-
-def card(view: CardView) -> str:
-    """A card's text: a line for each domain, and as long as it asks, what one should know to decide."""
-    rows = [_row(row) for row in view.rows]
-    if any(row.state == "pending" for row in view.rows):
-        rows += _context(view)
-    return "\n".join(rows)
-
-
-def _row(row: CardRow) -> str:
-    shown = f"`{row.domain}`"
-    who = f"by @{row.user_name}" if row.user_name else "in another channel"
-    match row.state:
-        case "pending":
-            return f"🔒 **Network Request:** {shown}"
-        case "applying":
-            chose = (
-                f"@{row.user_name} chose {_choice(row)}" if row.user_name else "approved in another channel"
-            )
-            return f"⏳ **Network Request:** {shown}: {chose}, changing the firewall..."
-        case "approved":
-            return f"✅ {shown} approved {who}{_until(row)}{_effect(row)}"
-        case "failed":
-            return f"⚠️ {shown} was approved {who}, but is not open: {failure(row.detail)}"
-        case "denied" if row.via:
-            said = f": {code(row.detail, MAX_REASON)}" if row.detail else ""
-            return f"❌ {shown} denied {who}{said}"
-        case "denied":
-            return f"❌ {shown} can't be opened: {_rule(row.detail)}."
-        case "expired":
-            return f"⌛ {shown}: nobody answered in time, so it stays closed. The agent can ask again."
-        case "superseded":
-            return f"➖ {shown}: the session is over. Nothing was opened."
-        case _:
-            return f"🔒 {shown} was approved {who} and is closed again: {ending(row.detail)}."
-
-
-def _choice(row: CardRow) -> str:
-    return {"session": "This session", "hour": "1 hour"}.get(row.scope, "Approve")
-
-
-def _until(row: CardRow) -> str:
-    if row.until_ms:
-        return f" until {when(row.until_ms)}"
-    return " for this session" if row.scope == "session" else ""
-
-
-def _effect(row: CardRow) -> str:
-    unseen = "\nThe firewall's table could not be read, so its effect is not confirmed."
-    reach = {
-        "unreachable": "\nNot reachable yet: the agent was told to try again in a minute.",
-        "unknown": "\nWhether it can be reached could not be tried; the agent was told to try in a minute.",
-    }.get(row.reach, "")
-    return (unseen if row.detail == "unknown" else "") + reach
-
-
-def _rule(detail: str) -> str:
-    word, _, address = detail.partition(" ")
-    return domains.advice(word) + (f" ({code(address)})" if address else "")
-
-
-def ending(detail: str) -> str:
-    """Why a grant ended, from its code and perhaps an address behind it."""
-    word, _, address = detail.partition(" ")
-    said = _ENDINGS.get(word, word)
-    return f"{said} ({code(address)})" if address else said
-
-
-_ENDINGS = {
-    "revoked": "it was taken back",
-    "expired": "its time is over",
-    "session_over": "the session is over",
-    "taken_out": "somebody took it out at the firewall",
-    "not_global": "it leads to an address that is not public",
-    "is_peer": "it leads to an address of this system",
-    "rejected": "OPNsense does not take this name",
-}
-
-
-def failure(detail: str) -> str:
-    """Why what was approved is not open, and what to do."""
-    return FAILURES.get(detail, f"{code(detail)}. Press Retry.")
-
-
-FAILURES = {
-    "unseen": "OPNsense saved it, but its table shows no new address. Press Retry in a minute.",
-    "unresolved": "the name has no address now, or the resolver does not answer. Press Retry in a minute.",
-    "alias_missing": "OPNsense has no alias of that name. Make it, then press Retry.",
-    "alias_disabled": "the alias is disabled in OPNsense. Enable it, then press Retry.",
-    "alias_wrong_type": "the alias is not of the type Host(s). Mend it, then press Retry.",
-    "unauthorized": "OPNsense does not know our API key. Mend SM_OPNSENSE_KEY, then press Retry.",
-    "forbidden": "our API user lacks the privilege Firewall: Alias: Edit. Grant it, then press Retry.",
-    "rejected": "OPNsense does not accept the name.",
-    "certificate": "its certificate is not trusted. Mend SM_OPNSENSE_FINGERPRINT or SM_CA_FILE, then press Retry.",
-    "no_endpoint": "there is no OPNsense at SM_OPNSENSE_URL. Mend it, then press Retry.",
-    "quarantined": "the firewall is not changed until an operator has looked at the journal.",
-}
-
-
-def _context(view: CardView) -> list[str]:
-    said = [f"Session `{streams.short(view.session_id)}` on **{view.title}**, started by @{view.user_name}."]
-    if view.doing:
-        said.append(f"The agent was at: {code(view.doing, 300)}")
-    for row in view.rows:
-        if row.state == "pending":
-            said += _about(row, several=len(view.rows) > 1)
-    said.append(
-        "What you open is open for every session on the VM: **Approve** until it is revoked, **This session** until this "
-        "one is over, **1 hour** for an hour."
-    )
-    if view.expires_ms:
-        said.append(f"Without an answer it stays closed, from {when(view.expires_ms)} on.")
-    return said
-
-
-def _about(row: CardRow, *, several: bool) -> list[str]:
-    name = f"`{row.domain}`: " if several else ""
-    it = "" if several else "It "
-    said: list[str] = []
-    if row.reason:
-        said.append(f"{name}{'the' if several else 'The'} agent's own words: {code(row.reason)}")
-    if row.warning:
-        shown = f": {code(row.shown)}" if row.shown else ""
-        said.append(f"⚠️ {name}{domains.caution(row.warning)}{shown}")
-    said.append(f"{name}{it}{_addresses(row)}")
-    if row.shares:
-        said.append(
-            f"{name}{it}shares an address with what is open already: {_listed(row.shares, MAX_SHARES)}"
-        )
-    return said
-
-
-def _addresses(row: CardRow) -> str:
-    if row.addresses:
-        return f"leads to {_listed(row.addresses, MAX_ADDRESSES)} now."
-    if row.status == "none":
-        return "has no address now, so it can't be opened yet."
-    return "leads to unknown addresses: the resolver does not answer."
-
-
-def _listed(names: Iterable[str], limit: int) -> str:
-    every = list(names)
-    more = f" and {len(every) - limit} more" if len(every) > limit else ""
-    return ", ".join(f"`{name}`" for name in every[:limit]) + more
-
-
 # --- decisions ------------------------------------------------------------------------------------------------------
 
 
 def _domain_refused(facts: Facts) -> str:
-    advice = domains.advice(facts["code"], facts["hint"])
+    if facts["code"] in LEADS_WRONG:
+        advice = domains.advice(facts["code"]) + behind(facts["hint"])
+    else:
+        advice = domains.advice(facts["code"], facts["hint"])
     if facts.get("by"):
         return f"🔒 {code(facts['domain'])} can't be opened: {advice}."
     if not facts["domain"]:
         return f"🔒 The agent asked for a host and named none: {advice}."
-    return f"🔒 The agent asked for `{facts['domain']}`, which can't be opened: {advice}."
+    return f"🔒 The agent asked for {code(facts['domain'])}, which can't be opened: {advice}."
 
 
 def _asked_again(facts: Facts) -> str:
@@ -192,7 +40,7 @@ def _asked_again(facts: Facts) -> str:
 
 
 def _card_waits(facts: Facts) -> str:
-    names = _listed(facts["domains"].split(), MAX_SHARES)
+    names = listed(facts["domains"].split(), MAX_NAMED)
     link = f"[its card]({facts['link']}{facts['post']})" if facts["post"] else "its card"
     return f"⏳ {names} still waits for a decision on {link}. From {_when(facts['expires_ms'])} on it stays closed."
 
@@ -216,9 +64,11 @@ def _nothing_to_deny(facts: Facts) -> str:
 
 
 def _may_not_decide(facts: Facts) -> str:
+    who = ", ".join(f"@{name}" for name in facts["who"].split())
     match facts["code"]:
         case "own":
-            return "Another person has to decide: you started this session. Nothing was changed."
+            can = f" ({who} can)" if who else ""
+            return f"Another person has to decide{can}: you started this session. Nothing was changed."
         case "own_unasked":
             return (
                 "No agent asked for it, and nobody decides about their own request here. Nothing was changed."
@@ -226,7 +76,6 @@ def _may_not_decide(facts: Facts) -> str:
         case "not_member":
             return "Only people who are members of this channel can decide. Nothing was changed."
         case _:
-            who = ", ".join(f"@{name}" for name in facts["who"].split())
             return f"You can't decide about the network here. Ask {who}. Nothing was changed."
 
 
@@ -276,11 +125,7 @@ def _revoked(facts: Facts) -> str:
 
 
 def _revoke_failed(facts: Facts) -> str:
-    return f"⚠️ `{facts['domain']}` is revoked, but still open: {_tried(facts['code'])}. I try again every few minutes."
-
-
-def _tried(word: str) -> str:
-    return failure(word).split(". ")[0].rstrip(".")
+    return f"⚠️ `{facts['domain']}` is revoked, but still open: {tried(facts['code'])}. I try again every few minutes."
 
 
 def _revoked_but_foreign(facts: Facts) -> str:
@@ -312,7 +157,7 @@ def _alias_foreign(facts: Facts) -> str:
 
 
 def _alias_troubled(facts: Facts) -> str:
-    return f"❌ The alias `{facts['alias']}` can't work: {_tried(facts['code'])}. Nothing is opened or closed until it does."
+    return f"❌ The alias `{facts['alias']}` can't work: {tried(facts['code'])}. Nothing is opened or closed until it does."
 
 
 def _alias_well(facts: Facts) -> str:
@@ -334,7 +179,7 @@ def _net(facts: Facts) -> str:
     if facts["more"] != "0":
         said.append(f"… and {facts['more']} more")
     if facts["trouble"]:
-        said.append(f"⚠️ The alias is not as it should be: {_tried(facts['trouble'])}.")
+        said.append(f"⚠️ The alias is not as it should be: {tried(facts['trouble'])}.")
     return "\n".join(said)
 
 
@@ -359,7 +204,7 @@ def _pending(facts: Facts) -> str:
 
 def _waiting(fields: list[str], link: str) -> str:
     post, names, title, session, expires_ms = fields
-    shown = _listed(names.split(), MAX_SHARES)
+    shown = listed(names.split(), MAX_NAMED)
     where = f"[{counted(len(names.split()), 'host', 'hosts')}]({link}{post})" if post else "on its way"
     until = f", until {when(int(expires_ms))}" if expires_ms != "0" else ""
     return f"- {shown}: {where}, for session `{session}` on **{line(title)}**{until}"

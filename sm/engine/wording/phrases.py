@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 MAX_DETAIL = 600  # characters of somebody else's words in a message of ours
 MAX_LINE = 200  # … where they stand within a line
@@ -36,6 +36,13 @@ def code(text: str, limit: int = MAX_LINE) -> str:
 def counted(count: int, one: str, several: str) -> str:
     """A number with its noun."""
     return f"{count} {one if count == 1 else several}"
+
+
+def listed(names: Iterable[str], limit: int) -> str:
+    """Names of ours as code spans; those over the limit are counted."""
+    every = list(names)
+    more = f" and {len(every) - limit} more" if len(every) > limit else ""
+    return ", ".join(f"`{name}`" for name in every[:limit]) + more
 
 
 def undelivered(facts: Facts) -> str:
