@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from engine_kit import ALIAS, ALIAS_STREAM, Engine, ingress, nothing, until
@@ -48,7 +48,6 @@ from sm.sandbox.mattermost.store import Post
 from sm.web.press import Press
 from sm.web.server import PressAnswer, WebServer
 
-ADDRESS = "192.52.193.20"
 SECRET = b"secret of the tests' buttons 0123"
 
 
@@ -210,9 +209,7 @@ class Bench:
         effectors |= {
             Say: self.chat.say,
             SayPrivately: self.chat.say_privately,
-            SayPrivately: self.chat.say_privately,
             Relay: self.chat.relay,
-            ResolveCard: resolved,
             PostCard: self.chat.post_card,
             UpdateCard: self.chat.update_card,
             ShowDiff: self.chat.show_diff,
@@ -268,13 +265,6 @@ class Bench:
     async def stop(self) -> None:
         await self.deafen()
         await self.web.stop()
-
-
-async def resolved(job: Job) -> Event:
-    """Each name leads to one address that anybody may have."""
-    command = cast("ResolveCard", job.command)
-    names = tuple(Resolved(name, "found", (ADDRESS,)) for name in command.domains)
-    return CardResolved(command.card_id, names)
 
 
 async def forever(_: Job) -> Event:

@@ -82,21 +82,34 @@ def messages_of_the_core() -> dict[str, list[set[str]]]:
     return found
 
 
+def _keys(node: ast.AST) -> set[str]:
+    """The keys of the dictionaries that are written out in it."""
+    every = [key for one in ast.walk(node) if isinstance(one, ast.Dict) for key in one.keys]
+    return {str(key.value) for key in every if isinstance(key, ast.Constant)}
+
+
 def _facts(function: ast.AST, call: ast.Call) -> set[str]:
-    """The names of the keywords, those of a dictionary that is made in the same function, too."""
+    """The names of the keywords, those of a dictionary that the same function or another one makes, too."""
     found = {keyword.arg for keyword in call.keywords if keyword.arg}
-    spread = {k.value.id for k in call.keywords if k.arg is None and isinstance(k.value, ast.Name)}
+    spread = [keyword.value for keyword in call.keywords if keyword.arg is None]
+    names = {value.id for value in spread if isinstance(value, ast.Name)}
     for node in ast.walk(function):
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
-            continue
-        if spread & {target.id for target in node.targets if isinstance(target, ast.Name)}:
-            found |= {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+        if isinstance(node, ast.Assign) and names & {t.id for t in node.targets if isinstance(t, ast.Name)}:
+            found |= _keys(node.value)
+    makers = {
+        value.func.id for value in spread if isinstance(value, ast.Call) and isinstance(value.func, ast.Name)
+    }
+    for module in _alias():
+        for node in ast.walk(module):
+            if isinstance(node, ast.FunctionDef) and node.name in makers:
+                found |= _keys(node)
     return found
 
 
 def messages_of_the_alias() -> dict[str, list[set[str]]]:
     """Each message of the alias's stream: in a channel, to an operator, to one person alone."""
-    at = {"say": 1, "report": 0, "say_privately": 0, "_answer_privately": 0}
+    at = {"say": 1, "report": 0, "say_privately": 0, "_answer_privately": 0, "_each": 1}
+    more = {"_answer_privately": {"who"}, "_each": {"domain"}}
     found: dict[str, list[set[str]]] = {}
     for module in _alias():
         for function in [n for n in ast.walk(module) if isinstance(n, ast.FunctionDef)]:
@@ -105,9 +118,7 @@ def messages_of_the_alias() -> dict[str, list[set[str]]]:
                     continue
                 first = call.args[at[call.func.attr]]
                 if isinstance(first, ast.Constant):
-                    facts = _facts(function, call) | (
-                        {"who"} if call.func.attr == "_answer_privately" else set()
-                    )
+                    facts = _facts(function, call) | more.get(call.func.attr, set())
                     found.setdefault(str(first.value), []).append(facts)
     return found
 
