@@ -269,7 +269,7 @@ ALIAS: tuple[Row, ...] = (
     _row("network.session_ended", "open", None, "end_session"),
     # decided
     _row("network.decided", "open", None, "take_decision"),
-    _row("network.decided", "quarantined", None, "say_closed", "is_a_command"),
+    _row("network.decided", "quarantined", None, "say_closed", "awaits_an_answer"),
     _row("network.list_requested", "open", None, "list_requested"),
     _row("network.list_requested", "quarantined", None, "say_closed"),
     # written

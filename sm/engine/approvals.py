@@ -7,6 +7,7 @@ decide is the fold's matter, and on record; here it is only put into words.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import structlog
@@ -23,7 +24,7 @@ from sm.core.alias import (
     stands_here,
     told_of,
 )
-from sm.core.events import Action, NetworkDecided, PushDecided
+from sm.core.events import Action, CardPosted, NetworkDecided, PushDecided
 from sm.core.fold import StreamState
 from sm.core.memory import Push, SessionData
 from sm.core.outcome import Refused, Unreachable
@@ -31,7 +32,7 @@ from sm.core.tables import SESSION_ENDED
 from sm.engine import wording
 from sm.engine.clock import Clock
 from sm.engine.identity import Identity, user_names
-from sm.engine.writer import Submission, Writer
+from sm.engine.writer import Committed, Submission, Writer
 from sm.mattermost.client import MattermostClient, Reaction, User
 from sm.mattermost.socket import Reacted
 from sm.web.press import Press
@@ -85,6 +86,8 @@ class Approvals:
         self._identity = identity
         self._clock = clock
         self.refused: Counter[str] = Counter()  # reactions that were turned away, by reason
+        self._unread: asyncio.Queue[tuple[str, str]] = asyncio.Queue()  # posts of cards, with their channels
+        writer.listen(self._committed)
 
     @property
     def _data(self) -> AliasData:
@@ -242,6 +245,15 @@ class Approvals:
         key = f"reaction:{reaction.post_id}:{found.user.id}:{reaction.emoji}:{reaction.create_at_ms}"
         await self._writer.submit(Submission(self._stream, lambda _: event, key))
 
+    def _committed(self, committed: Committed) -> None:
+        for recorded in committed.events:
+            if isinstance(recorded.event, CardPosted) and recorded.stream == self._stream:
+                self._unread.put_nowait((recorded.event.post_id, recorded.event.channel_id))
+
+    async def next_card(self) -> tuple[str, str]:
+        """Wait for a card whose post is confirmed now: who was quicker has reacted to a post that was not known."""
+        return await self._unread.get()
+
     async def read_reactions(self) -> None:
         """After a gap: what was decided on open cards meanwhile. What was heard before has its key."""
         for card in list(self._data.cards.values()):
@@ -252,9 +264,10 @@ class Approvals:
                 (card.copy_post, card.copy_channel),
             ):
                 if post_id:
-                    await self._read_reactions(post_id, channel_id)
+                    await self.read_reactions_of(post_id, channel_id)
 
-    async def _read_reactions(self, post_id: str, channel_id: str) -> None:
+    async def read_reactions_of(self, post_id: str, channel_id: str) -> None:
+        """What stands on a card's post now."""
         try:
             found = await self._client.reactions(post_id)
         except Refused as refusal:

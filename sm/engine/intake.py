@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -53,7 +54,16 @@ class Intake:
         self._users: dict[str, User] = {}
 
     async def run(self) -> None:
-        """Take posts until cancelled. Events wait in the socket while a gap is filled, so order holds."""
+        """Take posts and reactions until cancelled."""
+        await asyncio.gather(self._listen(), self._read_new_cards())
+
+    async def _read_new_cards(self) -> None:
+        while True:
+            card = await self._approvals.next_card()
+            await self._until_done(lambda card=card: self._approvals.read_reactions_of(*card))
+
+    async def _listen(self) -> None:
+        """Events wait in the socket while a gap is filled, so order holds."""
         async for event in self._socket.events():
             match event:
                 case Connected(resumed=resumed):
@@ -128,7 +138,7 @@ class Intake:
         user = await (self._client.user(post.user_id) if decides else self._user(post.user_id))
         if user.is_bot:
             return
-        member = not decides or await self._client.is_member(post.channel_id, user.id)
+        member = not decides or (not user.deleted and await self._client.is_member(post.channel_id, user.id))
         await self._writer.submit(
             Submission(
                 streams.channel(post.channel_id),

@@ -183,10 +183,11 @@ def test_a_reason_may_follow_within_five_minutes(world: World, minutes: int, lat
     world.at_ms += minutes * 60_000
     world.post(f"@claude deny {D} use the mirror", user="sarah")
     if late:
-        assert world.commands == [answer("nothing_to_deny", domain=D)]
+        assert world.said == ["nothing_to_deny"]
+        assert privately(world) == [("too_late", "")]
     else:
         assert world.appended == [f"[NETWORK_DENIED: {D} — use the mirror]"]
-        assert world.views[0].rows[0].detail == "use the mirror"
+        assert world.views[0].rows[0].detail == "use the mirror (@sarah)"
 
 
 def test_a_reason_is_given_once(world: World):
@@ -200,12 +201,53 @@ def test_a_second_deny_without_a_reason_has_nothing_to_deny(world: World):
     assert world.commands == [answer("nothing_to_deny", domain=D)]
 
 
+def test_whoever_denies_what_another_has_approved_hears_alone_who(world: World):
+    world.asked(D).press(D).post(f"@claude deny {D} no", user="sarah")
+    assert world.said == ["nothing_to_deny"]
+    assert [
+        (c.user_id, c.message, dict(c.facts)["user"]) for c in world.commands if isinstance(c, SayPrivately)
+    ] == [("u-sarah", "too_late", "james")]
+    assert world.request(D).state == "applying"
+
+
+def test_what_is_being_opened_is_not_decided_once_more(world: World):
+    world.asked(D).press(D).post(f"@claude approve {D}", user="sarah")
+    assert privately(world) == [("too_late", "")]
+    assert [grant.user_name for grant in world.alias.grants.values()] == ["james"]
+    world.post(f"@claude approve {D} 1h", user="sarah")
+    assert sorted(grant.scope for grant in world.alias.grants.values()) == ["", "hour"]
+
+
+def test_of_a_set_only_what_there_is_to_decide_is_decided_and_the_rest_is_not_spoken_of(world: World):
+    world.configured(sets=(PYTHON,)).asked(D)
+    world.post("@claude deny python")
+    assert (world.said, world.request(D).state) == ([], "denied")
+    world.post("@claude deny python").post("@claude revoke python")
+    assert world.commands == [answer("not_granted", domain="python")]
+    world.post("@claude approve python").opened()
+    world.post("@claude approve python")
+    assert world.commands == [answer("already_open", domain="python")]
+
+
+def test_a_reason_is_for_those_to_give_who_may_decide(world: World):
+    world.configured(approve_own=False).asked(D).press(D, "deny", user="sarah")
+    world.post(f"@claude deny {D} so that it looks like mine", user="james")
+    assert world.request(D).detail == ""
+    assert privately(world) == [("too_late", "")]
+
+
+def test_the_same_is_said_alone_but_once(world: World):
+    world.configured(approve_own=False).asked(D).asked(F)
+    world.post(f"@claude approve {D} {F}", user="james")
+    assert privately(world) == [("may_not_decide", "own")]
+
+
 # --- who may --------------------------------------------------------------------------------------------------------------
 
 
 def privately(world: World) -> list[tuple[str, str]]:
     said = [command for command in world.commands if isinstance(command, SayPrivately)]
-    return [(command.message, dict(command.facts)["code"]) for command in said]
+    return [(command.message, dict(command.facts).get("code", "")) for command in said]
 
 
 @pytest.mark.parametrize("command", ["approve", "deny", "revoke"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from attrs import evolve
@@ -98,42 +98,58 @@ class DecisionStep(CardStep):
                     hint=verdict.hint,
                     by="person",
                 )
-        sets = [one for one in self.data.policy.sets if one.name in event.sets]
-        good = [verdict.domain for verdict in event.names if not verdict.refused]
-        domains = dict.fromkeys((*good, *(domain for one in sets for domain in one.domains)))
         match event.action:
             case "revoke":
-                for domain in domains:
-                    self._revoke(domain)
+                self._each(self._revoke, "not_granted")
             case "deny":
-                for domain in domains:
-                    self._deny_named(domain)
+                self._each(self._deny_named, "nothing_to_deny")
+            case _ if event.scope == "session" and not event.session_id:
+                self.say(event.channel_id, "which_session_scope", event.root_id)
             case _:
-                self._approve_named(list(domains))
+                unasked: list[str] = []
+                self._each(lambda domain: self._approve_named(domain, unasked), "already_open")
+                if unasked:
+                    self._ask_and_approve(unasked)
 
-    def _approve_named(self, domains: Sequence[str]) -> None:
+    def _each(self, act: Callable[[str], bool], nothing: str) -> None:
+        """Act on each name, and on all of a set; what there was nothing to do for is said, of a set as one."""
         event = self.decision
-        if event.scope == "session" and not event.session_id:
-            self.say(event.channel_id, "which_session_scope", event.root_id)
-            return
-        unasked: list[str] = []
-        for domain in domains:
-            asked = self._within_reach(domain, ("pending", "failed")) or self._to_reopen(domain)
-            if event.scope == "session":  # for the one that is meant, whoever else asks
-                asked = [request for request in asked if request.session_id == event.session_id]
-            allowed = [request for request in asked if not self._may_not(self._starter(request))]
-            if asked and not allowed:
-                self._refuse("own")
-            elif asked:
-                self._approve(allowed[0], event.scope)
-            elif self._is_open_for_good(domain) and not event.scope:
-                self.say(event.channel_id, "already_open", event.root_id, domain=domain)
-            elif not self.data.policy.approve_own:
-                self._refuse("own_unasked")
-            else:
-                unasked.append(domain)
-        if unasked:
-            self._ask_and_approve(unasked)
+        names = dict.fromkeys(verdict.domain for verdict in event.names if not verdict.refused)
+        sets = [one for one in self.data.policy.sets if one.name in event.sets]
+        members = [(one.name, [name for name in one.domains if name not in names]) for one in sets]
+        for called, domains in [*((name, [name]) for name in names), *members]:
+            if domains and not sum(act(domain) for domain in domains):
+                self.say(event.channel_id, nothing, event.root_id, domain=called)
+
+    def _approve_named(self, domain: str, unasked: list[str]) -> bool:
+        """Whether there was something to decide; what nobody asked for is put to the others."""
+        event = self.decision
+        asked = self._within_reach(domain, UNDECIDED) or self._to_reopen(domain)
+        if event.scope == "session":  # for the one that is meant, whoever else asks
+            asked = [request for request in asked if request.session_id == event.session_id]
+        allowed = [request for request in asked if not self._may_not(self._starter(request))]
+        if asked and not allowed:
+            self._refuse("own")
+        elif asked:
+            self._approve(allowed[0], event.scope)
+        elif self._is_open_for_good(domain) and not event.scope:
+            return False
+        elif others := [r for r in self._within_reach(domain, ("applying",)) if self._is_so_decided(r)]:
+            self._tell_who_won(others[-1])
+        elif not self.data.policy.approve_own:
+            self._refuse("own_unasked")
+        else:
+            unasked.append(domain)
+        return True
+
+    def _is_so_decided(self, request: Request) -> bool:
+        """Whether somebody just chose for it what is chosen now."""
+        event, grant = self.decision, self.data.grants.get(request.grant_id)
+        same = grant is not None and grant.live and grant.scope == event.scope
+        return same and (event.scope != "session" or request.session_id == event.session_id)
+
+    def _tell_who_won(self, request: Request) -> None:
+        self.say_privately("too_late", **told_of(self.data, request, self.decision.channel_id))
 
     def _is_open_for_good(self, domain: str) -> bool:
         return self.data.is_open(domain) and any(not grant.scope for grant in self.data.live(domain))
@@ -191,17 +207,21 @@ class DecisionStep(CardStep):
         for request_id in card.requests:
             self._approve(self.data.requests[request_id], event.scope)
 
-    def _deny_named(self, domain: str) -> None:
-        event = self.decision
-        asked = self._within_reach(domain, ("pending", "failed"))
+    def _deny_named(self, domain: str) -> bool:
+        """Whether there was something to deny, or a reason to add."""
+        asked = self._within_reach(domain, UNDECIDED)
         allowed = [request for request in asked if not self._may_not(self._starter(request))]
         for request in allowed:
             self._deny(request)
         if asked and not allowed:
             self._refuse("own")
         if asked or self._add_reason(domain):
-            return
-        self.say(event.channel_id, "nothing_to_deny", event.root_id, domain=domain)
+            return True
+        decided = self._within_reach(domain, ("applying", "approved", "denied"))
+        other = lost_to(self.data, self.decision, decided[-1:])
+        if other is not None and other.session_id not in self.data.over:
+            self._tell_who_won(other)
+        return False
 
     def _add_reason(self, domain: str) -> bool:
         """A denial may be given its reason for some minutes more; the agent hears it."""
@@ -209,38 +229,39 @@ class DecisionStep(CardStep):
         late = [
             request
             for request in self._within_reach(domain, ("denied",))
-            if not request.detail and self.at_ms - request.decided_ms <= REASON_WITHIN_MS
+            if not request.detail
+            and self.at_ms - request.decided_ms <= REASON_WITHIN_MS
+            and not self._may_not(self._starter(request))
         ]
         if not late or not event.reason:
             return False
         for request in late:
-            self.data = self.data.with_request(evolve(request, detail=event.reason))
+            # The card says who denied it: another person's words are not put into that one's mouth.
+            whose = "" if request.user_id == event.user_id else f" (@{event.user_name})"
+            self.data = self.data.with_request(evolve(request, detail=event.reason + whose))
             if request.session_id:
                 denied = NetworkDenied(request.request_id, domain, event.user_name, event.reason)
                 self.notify(streams.session(request.session_id), denied)
         return True
 
-    def _revoke(self, domain: str) -> None:
+    def _revoke(self, domain: str) -> bool:
+        """Whether it was open, or is by another's hand."""
         event, grants, entry = self.decision, self.data.live(domain), self.data.entries.get(domain)
         for grant in grants:
             self.end_grant(grant, "revoked")
         # What was withdrawn is not wanted back.
         left = {name: grant for name, grant in self.data.grants.items() if grant.domain != domain}
         self.data = evolve(self.data, grants=left, blocked="")
-        foreign = domain in (self.data.foreign or ()) and not (entry is not None and entry.ours)
-        if foreign:
-            self.say(
-                event.channel_id,
-                "revoked_but_foreign",
-                event.root_id,
-                domain=domain,
-                granted="yes" if grants else "",
-            )
+        where = (event.channel_id, event.root_id)
+        if domain in (self.data.foreign or ()) and not (entry is not None and entry.ours):
+            facts = {"domain": domain, "granted": "yes" if grants else ""}
+            self.say(where[0], "revoked_but_foreign", where[1], **facts)
         elif not grants and entry is None and not self.data.is_on_its_way(domain):
-            self.say(event.channel_id, "not_granted", event.root_id, domain=domain)
+            return False
         else:  # answered when it is out
-            waits = Revocation(domain, event.channel_id, event.root_id, event.user_name)
+            waits = Revocation(domain, *where, event.user_name)
             self.data = evolve(self.data, revocations=(*self.data.revocations, waits))
+        return True
 
     # --- one request ------------------------------------------------------------------------------------------------
 
@@ -346,10 +367,13 @@ class DecisionStep(CardStep):
         more = str(max(0, len(lines) - MAX_LISTED))
         self.say(event.channel_id, "pending", event.root_id, cards="\n".join(lines[:MAX_LISTED]), more=more)
 
-    def is_a_command(self) -> bool:
-        """Who presses or reacts is answered elsewhere."""
-        return self.decision.via == "command"
+    def awaits_an_answer(self) -> bool:
+        """Who presses is answered elsewhere."""
+        return self.decision.via != "button"
 
     def say_closed(self) -> None:
         """The stream is quarantined: nothing is decided, and whoever asked hears it."""
-        self.say(self.event.channel_id, "approvals_closed", self.event.root_id)
+        if isinstance(self.event, NetworkDecided) and self.event.via == "reaction":
+            self.say_privately("approvals_closed")
+        else:
+            self.say(self.event.channel_id, "approvals_closed", self.event.root_id)

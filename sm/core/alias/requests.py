@@ -137,7 +137,9 @@ class RequestsStep(Step[AliasData]):
 
     def say_privately(self, message: str, **facts: str) -> None:
         """Say something to whoever decided, or tried to."""
-        self.issue(SayPrivately(self.event.user_id, message, tuple(sorted(facts.items()))))
+        said = SayPrivately(self.event.user_id, message, tuple(sorted(facts.items())))
+        if said not in self.commands:  # of several names, the same is true at once
+            self.issue(said)
 
     def report(self, message: str, channels: Iterable[str], **facts: str) -> None:
         """Say what an operator should know: in the audit channel, without one where it was decided."""
