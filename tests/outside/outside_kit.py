@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -160,6 +161,12 @@ class Service:
 
         await until("the agent rests", ready)
 
+    async def kill(self) -> None:
+        """End it at once, as an outage does; `start` starts it again."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+
     async def stop(self) -> None:
         self.fault = None
         if self._process is not None and self._process.returncode is None:
@@ -172,11 +179,12 @@ class Service:
 
 @define
 class Chat:
-    """A channel, seen and written by james."""
+    """A channel, seen and written by a person: james, unless it is `of` another."""
 
     peers: Peers
     http: aiohttp.ClientSession
     channel_id: str
+    who: str = "james"
 
     async def posts(self) -> list[dict[str, Any]]:
         """All posts, oldest first, as people see them."""
@@ -206,7 +214,7 @@ class Chat:
         """The same channel, written by another."""
         token = self.peers.variables[f"SANDBOX_TOKEN_{who.upper()}"]
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
-            yield Chat(self.peers, http, self.channel_id)
+            yield Chat(self.peers, http, self.channel_id, who)
 
     async def sees_in(self, root_id: str, text: str) -> dict[str, Any]:
         """Wait for a post that holds this text, in a thread."""
@@ -230,6 +238,72 @@ class Chat:
             said = "\n".join(post["message"] for post in await self.posts())
             raise AssertionError(f"{error}; the channel holds:\n{said}") from None
 
+    async def _call(self, method: str, path: str, body: object = None) -> Any:
+        url = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/{path}"
+        async with self.http.request(method, url, json=body) as answer:
+            assert answer.status < 300, await answer.text()
+            return await answer.json()
+
+    async def card(self, *domains: str) -> dict[str, Any]:
+        """Wait for the card that asks for exactly these domains."""
+        asked = [f"🔒 **Network Request:** `{domain}`" for domain in domains]
+
+        async def look() -> dict[str, Any] | None:
+            posts = [post for post in await self.posts() if "sm_card" in post["props"]]
+            return next((p for p in posts if _asked(p["message"]) == asked), None)
+
+        return await until(f"a card for {domains}", look)
+
+    async def shows(self, post: dict[str, Any], *texts: str) -> dict[str, Any]:
+        """Wait until a post holds these texts; answers it as it then is."""
+        seen = post
+
+        async def look() -> bool:
+            nonlocal seen
+            seen = await self._call("GET", f"posts/{post['id']}")
+            return all(text in seen["message"] for text in texts)
+
+        try:
+            await until(f"the post holds {texts}", look)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it holds:\n{seen['message']}") from None
+        return seen
+
+    async def tap(self, post: dict[str, Any], action: str) -> int:
+        """Press a button once; answers Mattermost's status, which is 400 when the service did not take it."""
+        url = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/posts/{post['id']}/actions/{action}"
+        async with self.http.post(url, json={}) as answer:
+            await answer.read()
+            return answer.status
+
+    async def react(self, post: dict[str, Any], emoji: str) -> None:
+        """Put an emoji on a post."""
+        me = await self._call("GET", "users/me")
+        body = {"user_id": me["id"], "post_id": post["id"], "emoji_name": emoji}
+        await self._call("POST", "reactions", body)
+
+    async def alone(self) -> list[str]:
+        """What the bot has written to this person alone, ever."""
+        ids = [(await self._call("GET", f"users/username/{name}"))["id"] for name in (self.who, "claude")]
+        channel_id = (await self._call("POST", "channels/direct", ids))["id"]
+        listing = await self._call("GET", f"channels/{channel_id}/posts?per_page=200")
+        posts = [listing["posts"][post_id] for post_id in reversed(listing["order"])]
+        return [post["message"] for post in posts if post["user_id"] == ids[1]]
+
+    @contextlib.asynccontextmanager
+    async def whispers(self) -> AsyncIterator[list[str]]:
+        """What is shown to this person alone beside posts, from now on: the answers to presses."""
+        heard: list[str] = []
+        url = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/websocket"
+        async with self.http.ws_connect(url) as socket:
+            assert (await socket.receive_json())["event"] == "hello"
+            listening = asyncio.create_task(_listen(socket, heard))
+            try:
+                yield heard
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
     async def press(self, post: dict[str, Any], action: str, undecided: str = "Network Request") -> None:
         """Press a button, again and again, until the card shows a decision: the service may be down."""
         base = f"{self.peers.variables['SM_MATTERMOST_URL']}/api/v4/posts/{post['id']}"
@@ -244,6 +318,17 @@ class Chat:
             return False
 
         await until("the card shows a decision", decided)
+
+
+def _asked(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "**Network Request:**" in line]
+
+
+async def _listen(socket: aiohttp.ClientWebSocketResponse, heard: list[str]) -> None:
+    async for message in socket:
+        frame = message.json()
+        if frame.get("event") == "ephemeral_message":
+            heard.append(json.loads(frame["data"]["post"])["message"])
 
 
 @contextlib.asynccontextmanager
