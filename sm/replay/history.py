@@ -70,6 +70,7 @@ class History:
     quarantined: Fact | None = None
     asks: dict[str, AskRecord] = field(factory=dict[str, AskRecord])
     grants: dict[str, GrantRecord] = field(factory=dict[str, GrantRecord])
+    granted: dict[str, list[AskRecord]] = field(factory=dict[str, list[AskRecord]])  # by grant
     entries: dict[str, EntryRecord] = field(factory=dict[str, EntryRecord])  # those that there are now
     cards: dict[str, list[Fact]] = field(factory=dict[str, list[Fact]])  # where each was posted
     foreign: dict[str, list[Fact]] = field(factory=dict[str, list[Fact]])  # of each that ever stood there
@@ -164,7 +165,7 @@ class History:
         after = self.data
         if after.foreign != before.foreign:
             self._take_foreign(before.foreign, after.foreign)
-        self._take_entries(before.entries, after.entries, event)
+        self._take_entries(before, after.entries, event)
         self._take_grants(before.grants, after.grants, event)
         self._take_requests(before.requests, after.requests, event)
         for notice in notices:
@@ -209,6 +210,8 @@ class History:
         if ask is None:
             return
         ask.card_id, ask.state, ask.request = request.card_id, request.state, request
+        if request.grant_id and (old is None or old.grant_id != request.grant_id):
+            self.granted.setdefault(request.grant_id, []).append(ask)
         text = changes.request(old, request)
         if not text:
             return
@@ -299,7 +302,8 @@ class History:
 
     # --- the alias ----------------------------------------------------------------------------------------------------
 
-    def _take_entries(self, before: Mapping[str, Entry], after: Mapping[str, Entry], event: Event) -> None:
+    def _take_entries(self, was: AliasData, after: Mapping[str, Entry], event: Event) -> None:
+        before = was.entries
         if before is after:
             return
         for domain, entry in after.items():
@@ -307,7 +311,7 @@ class History:
             if old is entry:
                 continue
             if old is None:
-                self._enter(domain, entry)
+                self._enter(domain, entry, was)
             record = self.entries[domain]
             record.ours = entry.ours
             record.facts += [self.fact(text) for text in changes.entry(old, entry, event)]
@@ -317,11 +321,10 @@ class History:
                 record = self.entries.pop(domain)
                 record.facts.append(self.fact(changes.entry_gone(entry, event, stays=stays)))
 
-    def _enter(self, domain: str, entry: Entry) -> None:
+    def _enter(self, domain: str, entry: Entry, was: AliasData) -> None:
         record = self.entries[domain] = EntryRecord(entry.ours)
-        for grant in self.grants.values():
-            if grant.grant.domain == domain and grant.ended is None:
-                grant.entries.append(record)
+        for grant in was.live(domain):
+            self.grants[grant.grant_id].entries.append(record)
 
     def _take_foreign(self, before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> None:
         now, was = after or (), before or ()

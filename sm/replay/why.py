@@ -192,11 +192,10 @@ def _grant(told: History, record: GrantRecord) -> Iterator[str]:
     if ask is not None:
         yield from _wanted(ask)
         yield from _lines("request", ask.facts_of(grant.grant_id))
-    for other in told.asks.values():
-        facts = other.facts_of(grant.grant_id)
-        if other is not ask and facts:
+    for other in told.granted.get(grant.grant_id, ()):
+        if other is not ask:
             yield from _wanted(other, "also")
-            yield from _lines("request", facts)
+            yield from _lines("request", other.facts_of(grant.grant_id))
 
 
 def _ask(told: History, ask: AskRecord) -> Iterator[str]:

@@ -47,13 +47,11 @@ class RequestsStep(Step[AliasData]):
 
     def _show(self, card_id: str) -> None:
         card = self.data.cards[card_id]
-        view = self.view(card)
-        if card.post_id and view != card.shown:
-            self.data = self.data.with_card(evolve(card, shown=view))
+        if card.post_id and (view := self.view(card)) != card.shown:
+            card = evolve(card, shown=view)
+            self.data = self.data.with_card(card)
             self.issue(UpdateCard(card_id, card.channel_id, card.post_id, view))
-        card = self.data.cards[card_id]
-        view = self.view(card, copy=True)
-        if card.copy_post and view != card.copy_shown:
+        if card.copy_post and (view := self.view(card, copy=True)) != card.copy_shown:
             self.data = self.data.with_card(evolve(card, copy_shown=view))
             self.issue(UpdateCard(card_id, card.copy_channel, card.copy_post, view, copy=True))
 
