@@ -1,12 +1,13 @@
-"""Posts and cards before the sandbox's Mattermost: nothing twice, nothing lost, in order, and what buttons do."""
+"""Posts before the sandbox's Mattermost: nothing twice, nothing lost, in order, and what is for one person alone."""
 
 from __future__ import annotations
 
 import pytest
 from chat_kit import Bench, Town
+from decisions_kit import configure, make_card
 from engine_kit import ALIAS_STREAM, ManualClock, agent_says, ready_session, until
 
-from sm.core.events import AliasApplied, AliasFailed, AliasSaved
+from sm.core.events import NetworkDecided
 from sm.mattermost.splitting import POST_LIMIT
 
 LONG = "\n\n".join(f"part {n} " + "word " * 3000 for n in range(4))
@@ -188,147 +189,55 @@ async def test_a_text_of_half_characters_is_posted_all_the_same(bench: Bench, to
     assert not bench.engine.fatal
 
 
-# --- cards --------------------------------------------------------------------------------------------------------------
+# --- for one person alone ---------------------------------------------------------------------------------------------
 
 
-async def posted_card(bench: Bench, town: Town, domain: str = "pypi.org") -> tuple[str, str]:
-    """A card in the channel; answers its post's id and its request's."""
-    before = len(bench.engine.recorded("card.posted"))
-    request_id = await bench.engine.ask(domain, channel=town.channel)
-    await until(lambda: len(bench.engine.recorded("card.posted")) > before)
-    return bench.engine.recorded("card.posted")[-1].event.post_id, request_id
+async def reacts_in_vain(bench: Bench, town: Town, user_id: str, domain: str = "pypi.org") -> None:
+    """Somebody who may not decide puts a tick on a card: they alone are told."""
+    card = await make_card(bench, town, domain)
+    tick = NetworkDecided(
+        "approve", town.channel, user_id, "whoever", "reaction", card_id=card.card_id, post_id=card.post_id
+    )
+    await bench.engine.happen(ALIAS_STREAM, tick)
 
 
-async def test_a_card_shows_two_buttons_that_a_person_can_press(bench: Bench, town: Town) -> None:
-    post_id, request_id = await posted_card(bench, town)
-    [post] = town.ours()
-    assert post.message == "🔒 **Network Request:** `pypi.org`"
-    assert [(b["id"], b["name"], b["style"]) for b in town.buttons(post)] == [
-        ("approve", "✅ Approve", "primary"),
-        ("deny", "❌ Deny", "danger"),
-    ]
-    assert await town.press("james", post_id) == 200
-    [pressed] = bench.engine.recorded("card.pressed")
-    assert (pressed.event.request_id, pressed.event.action) == (request_id, "approve")
-    assert (pressed.event.user_name, pressed.event.post_id, pressed.event.via) == ("james", post_id, "button")
-
-
-async def test_nobody_can_read_the_buttons_secret_back(bench: Bench, town: Town) -> None:
-    post_id, _ = await posted_card(bench, town)
-    for who in ("claude", "james"):
-        _, shown = await town.call(who, "GET", f"/posts/{post_id}")
-        assert "mac" not in str(shown)
-    assert not any("mac" in row.payload for row in await bench.engine.rows())
-    assert not any("mac" in row.payload for row in await bench.engine.commands())
-
-
-async def test_a_card_after_a_lost_reply_is_found_and_its_buttons_work(start_bench, town: Town) -> None:
-    clock = ManualClock()
-    bench = await start_bench(clock=clock)
-    town.arm("lost_reply", method="POST", path="/api/v4/posts")
-    await bench.engine.ask("pypi.org", channel=town.channel)
-    await until(lambda: clock.sleepers)
-    town.ahead_s = 31
-    await clock.pass_s(1)
-    [posted] = await until(lambda: bench.engine.recorded("card.posted"))
-    [post] = town.ours()
-    assert posted.event.post_id == post.id
-    assert await town.press("sarah", post.id, "deny") == 200
-
-
-async def test_a_decided_card_says_who_decided_and_has_no_buttons(bench: Bench, town: Town) -> None:
-    post_id, _ = await posted_card(bench, town)
-    await town.press("sarah", post_id, "deny")
-    await until(lambda: bench.engine.recorded("card.updated"))
-    [post] = town.ours()
-    assert (post.id, post.message) == (post_id, "❌ `pypi.org` denied by @sarah")
-    assert town.buttons(post) == []
-    assert await town.press("james", post_id) == 404
-
-
-async def test_a_card_goes_from_applying_to_approved_when_the_firewall_shows_it(
-    bench: Bench, town: Town
+@pytest.mark.parametrize("fault", ["", "lost_request", "lost_reply", "server_error"])
+async def test_what_is_for_one_person_is_told_them_once_and_nobody_else(
+    bench: Bench, town: Town, fault: str
 ) -> None:
-    post_id, request_id = await posted_card(bench, town)
-    await town.press("james", post_id)
-    await until(lambda: town.messages()[0].startswith("⏳"))
-    assert town.buttons(town.ours()[0]) == []
-    await bench.engine.happen(ALIAS_STREAM, AliasSaved(request_id, "pypi.org", True, (), ("pypi.org",), ()))
-    await bench.engine.happen(ALIAS_STREAM, AliasApplied(request_id, "pypi.org", "seen", ("192.0.2.1",)))
-    await until(lambda: town.messages() == ["✅ `pypi.org` approved by @james"])
+    await configure(bench, approvers=("sarah",))
+    await bench.identity.get()
+    if fault:
+        town.arm(fault, method="POST", path="/api/v4/posts", after=1)  # behind the card
+    await reacts_in_vain(bench, town, town.peer.user_id("james"))
+    [report] = await until(lambda: bench.engine.recorded("post.sent", ALIAS_STREAM))
+    assert town.told("james") == ["You can't decide about the network here. Ask @sarah. Nothing was changed."]
+    assert report.event.channel_id != town.channel
+    assert len(town.ours()) == 1
 
 
-async def test_a_failed_card_offers_a_retry_that_works(bench: Bench, town: Town) -> None:
-    post_id, request_id = await posted_card(bench, town)
-    await town.press("james", post_id)
-    failed = AliasFailed(request_id, "pypi.org", "save", "alias_disabled", "disabled")
-    await bench.engine.happen(ALIAS_STREAM, failed)
-    await until(lambda: town.messages()[0].startswith("⚠️ `pypi.org` was approved by @james"))
-    assert [button["name"] for button in town.buttons(town.ours()[0])] == ["🔁 Retry"]
-    assert "Enable it" in town.messages()[0]
-    assert await town.press("sarah", post_id) == 200
-    assert bench.engine.writer.state(ALIAS_STREAM).data.requests[request_id].state == "applying"
-    assert len(bench.engine.issued("alias.save")) == 2
+async def test_a_second_message_goes_into_the_same_direct_channel(bench: Bench, town: Town) -> None:
+    await configure(bench, approvers=("sarah",))
+    for domain in ("pypi.org", "example.org"):
+        await reacts_in_vain(bench, town, town.peer.user_id("james"), domain)
+    await until(lambda: bench.engine.recorded("post.sent", ALIAS_STREAM)[1:])
+    assert len(town.told("james")) == 2
+    assert len({report.event.channel_id for report in bench.engine.recorded("post.sent", ALIAS_STREAM)}) == 1
 
 
-async def test_a_change_of_a_card_after_a_lost_reply_is_not_made_again(start_bench, town: Town) -> None:
-    clock = ManualClock()
-    bench = await start_bench(clock=clock)
-    post_id, _ = await posted_card(bench, town)
-    # A PUT on a connection that was used before is sent again by aiohttp itself, hence twice.
-    town.arm("lost_reply", times=2, method="PUT", path=f"/api/v4/posts/{post_id}/patch")
-    await town.press("james", post_id, "deny")
-    await until(lambda: clock.sleepers)
-    edited = town.ours()[0].edit_at
-    await clock.pass_s(1)
-    await until(lambda: bench.engine.recorded("card.updated"))
-    assert town.ours()[0].edit_at == edited
-    assert town.messages() == ["❌ `pypi.org` denied by @james"]
+async def test_who_can_decide_is_named_though_the_settings_have_ids(bench: Bench, town: Town) -> None:
+    gone = "q" * 26
+    await configure(bench, approvers=(town.peer.user_id("sarah"), gone))
+    await reacts_in_vain(bench, town, town.peer.user_id("james"))
+    await until(lambda: town.told("james"))
+    assert f"Ask @sarah, @{gone}." in town.told("james")[0]
 
 
-async def test_a_card_that_was_deleted_is_an_event_and_no_crash(bench: Bench, town: Town) -> None:
-    post_id, request_id = await posted_card(bench, town)
-    bench.engine.dispatcher, dispatcher = None, bench.engine.dispatcher
-    await town.press("james", post_id, "deny")
-    bench.engine.dispatcher = dispatcher
-    await town.call("claude", "DELETE", f"/posts/{post_id}")
-    assert dispatcher is not None
-    dispatcher.take(bench.engine.issued("card.update"))
-    [failed] = await until(lambda: bench.engine.recorded("card.failed"))
-    assert failed.event.code in {"not_found", "forbidden"}
+async def test_who_cannot_be_told_keeps_nobody_else_waiting(bench: Bench, town: Town) -> None:
+    await configure(bench, approvers=("sarah",))
+    await reacts_in_vain(bench, town, "q" * 26)
+    [failed] = await until(lambda: bench.engine.recorded("post.failed", ALIAS_STREAM))
+    assert failed.event.command_id == bench.engine.issued("chat.say_privately")[0].id
+    await reacts_in_vain(bench, town, town.peer.user_id("james"), "example.org")
+    await until(lambda: town.told("james"))
     assert not bench.engine.fatal
-    assert bench.engine.writer.state(ALIAS_STREAM).data.requests[request_id].state == "denied"
-
-
-async def test_a_card_that_was_deleted_during_doubt_is_an_event_and_no_crash(start_bench, town: Town) -> None:
-    clock = ManualClock()
-    bench = await start_bench(clock=clock)
-    post_id, _ = await posted_card(bench, town)
-    town.arm("lost_request", times=None, method="PUT", path="/api/v4/posts/*")
-    await town.press("james", post_id, "deny")
-    await until(lambda: clock.sleepers)
-    await town.call("claude", "DELETE", f"/posts/{post_id}")
-    await clock.pass_s(1)
-    await until(lambda: bench.engine.recorded("card.failed"))
-    assert not bench.engine.fatal
-
-
-async def test_a_card_that_cannot_be_posted_is_told_to_the_agent(bench: Bench) -> None:
-    stream = await ready_session(bench.engine, channel="z" * 26)
-    await bench.engine.ask("pypi.org", channel="z" * 26, session=stream.partition(":")[2])
-    await until(lambda: bench.engine.recorded("card.failed"))
-    [denied] = await until(lambda: bench.engine.recorded("network.denied"))
-    assert denied.stream == stream
-
-
-async def test_words_and_cards_of_one_channel_stay_in_their_order(bench: Bench, town: Town) -> None:
-    stream = await ready_session(bench.engine, channel=town.channel)
-    town.arm("server_error", method="POST", path="/api/v4/posts", after=1)
-    await agent_says(bench.engine, stream, "before\n[NETWORK_REQUEST: pypi.org]")
-    await agent_says(bench.engine, stream, "after")
-    await until(lambda: len(town.ours()) == 6)
-    assert [text.splitlines()[0] for text in town.messages()[3:]] == [
-        "before",
-        "🔒 **Network Request:** `pypi.org`",
-        "after",
-    ]

@@ -52,6 +52,7 @@ from sm.web.mac import card_context
 
 COMMAND_PROP = "sm_command"
 MAX_DETAIL = 500
+EMPTY_FIELDS = 230  # characters of an attachment without any, as Mattermost stores it
 MAX_ATTACHMENTS = 7200  # characters: Mattermost 5.37 takes 8000 of all props, and adds some of its own
 REFUSED_RETRY_S = 15.0
 
@@ -236,13 +237,15 @@ class ChatEffectors:
     def _buttons(self, command: PostCard | UpdateCard, *, short: bool) -> tuple[list[dict[str, Any]], int]:
         """The rows of buttons for which there is room, and how many more there would be."""
         attachments: list[dict[str, Any]] = []
-        left_out = 0
+        left_out, room = 0, MAX_ATTACHMENTS
         for name, choices in cards.choices(command.view, short=short):
             made = self._attachment(command.card_id, command.channel_id, name, choices, len(attachments))
-            if _length([*attachments, made]) > MAX_ATTACHMENTS:
+            length = _stored_length(made)
+            if length > room:
                 left_out += 1
             else:
                 attachments.append(made)
+                room -= length
         return attachments, left_out
 
     def _attachment(
@@ -331,8 +334,10 @@ class ChatEffectors:
         await self._client.patch_post(command.post_id, message=text, props=props)
 
 
-def _length(props: Any) -> int:
-    return len(json.dumps(props, ensure_ascii=False, separators=(",", ":")))
+def _stored_length(attachment: Mapping[str, Any]) -> int:
+    """How much of the post's room it takes: the server's JSON has each field that an attachment can have."""
+    text = json.dumps(attachment, ensure_ascii=False, separators=(",", ":"))
+    return EMPTY_FIELDS + len(text) + 5 * sum(map(text.count, "&<>"))
 
 
 def _digest(view: CardView) -> str:
