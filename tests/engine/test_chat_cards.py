@@ -122,6 +122,19 @@ async def test_a_button_that_has_room_stands_there_whatever_else_is_too_long(
     assert len(props_of(town, card)) < 8000
 
 
+async def test_a_server_with_room_gets_all_buttons(
+    bench: Bench, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newer ones take 800000 characters of props."""
+    monkeypatch.setattr("sm.sandbox.mattermost.posts.MAX_PROPS_CHARACTERS", 800_000)
+    card = await make_card(bench, town, *(f"h{n}.example" for n in range(20)))
+    assert len(card.buttons()) == 80
+    assert "no room" not in card.text
+    assert await card.press("james", "hour", 19) == ""
+    await card.shows("`h19.example`: @james chose 1 hour")
+    assert len(card.buttons()) == 76
+
+
 # --- once, whatever happens ---------------------------------------------------------------------------------------------
 
 

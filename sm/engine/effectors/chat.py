@@ -7,8 +7,7 @@ de-duplicates on the latter for 30 s only, so a doubtful post is looked for befo
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from attrs import fields
@@ -40,20 +39,19 @@ from sm.core.outcome import Refused, Unreachable
 from sm.core.stream_json import read_line
 from sm.engine import wording
 from sm.engine.dispatch import Job
+from sm.engine.effectors.buttons import Attachment, Buttons, first_taken
 from sm.engine.identity import Identity, user_names
 from sm.engine.recovery import Positions
-from sm.engine.wording import cards, places
+from sm.engine.wording import places
+from sm.engine.wording.cards import Choice
 from sm.engine.writer import Submission, Writer
 from sm.journal.codec import decode_event
 from sm.journal.protocol import Journal
 from sm.mattermost.client import MattermostClient, Post
 from sm.mattermost.splitting import split_message
-from sm.web.mac import card_context
 
 COMMAND_PROP = "sm_command"
 MAX_DETAIL = 500
-EMPTY_FIELDS = 230  # characters of an attachment without any, as Mattermost stores it
-MAX_ATTACHMENTS = 7200  # characters: Mattermost 5.37 takes 8000 of all props, and adds some of its own
 REFUSED_RETRY_S = 15.0
 
 
@@ -76,8 +74,7 @@ class ChatEffectors:
         self._client = client
         self._identity = identity
         self._link = link  # begins the address of a post, whichever team it is in
-        self._callback_url = callback_url
-        self._secret = callback_secret
+        self._buttons = Buttons(callback_url, callback_secret)
         self._journal = journal
         self._writer = writer
         self._positions = positions
@@ -196,82 +193,37 @@ class ChatEffectors:
     # --- cards ------------------------------------------------------------------------------------------------------
 
     async def post_card(self, job: Job) -> Event:
-        """Post a card with its buttons; their MAC is made here and stands nowhere else."""
+        """Post a card with its buttons."""
         command = cast("PostCard", job.command)
-        text, attachments = await self._card(command)
-        props = {
-            COMMAND_PROP: job.id,
-            "sm_card": command.card_id,
-            "sm_view": _digest(command.view),
-            "attachments": attachments,
-        }
+        props = {COMMAND_PROP: job.id, "sm_card": command.card_id, "sm_view": _digest(command.view)}
+
+        async def post(text: str, attachments: list[Attachment]) -> Post:
+            every = {**props, "attachments": attachments}
+            return await self._create(job, command.channel_id, job.id, text, every, root_id=command.root_id)
+
+        bot = await self._identity.get()
         try:
-            post = await self._create(job, command.channel_id, job.id, text, props, root_id=command.root_id)
+            found = await first_taken(self._buttons.shapes(command, bot=bot.username), post)
         except Refused as refusal:
             _wait_if_mendable(refusal)
             return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL], command.copy)
-        return CardPosted(command.card_id, post.id, command.channel_id, command.copy)
+        return CardPosted(command.card_id, found.id, command.channel_id, command.copy)
 
     async def update_card(self, job: Job) -> Event:
         """Make a card show its requests' states. Doing it twice shows the same."""
         command = cast("UpdateCard", job.command)
-        text, attachments = await self._card(command)
         shown = {"sm_view": _digest(command.view)}
-        try:
+
+        async def update(text: str, attachments: list[Attachment]) -> None:
             await self._update(job, command, text, shown, attachments)
+
+        bot = await self._identity.get()
+        try:
+            await first_taken(self._buttons.shapes(command, bot=bot.username), update)
         except Refused as refusal:
             _wait_if_mendable(refusal)
             return CardFailed(command.card_id, refusal.code, str(refusal)[:MAX_DETAIL], command.copy)
         return CardUpdated(command.card_id, command.copy)
-
-    async def _card(self, command: PostCard | UpdateCard) -> tuple[str, list[dict[str, Any]]]:
-        """Text and buttons. What an old server would refuse for its size is left to reactions and commands."""
-        bot = (await self._identity.get()).username
-        text = wording.card(command.view, bot=bot)
-        attachments, left_out = self._buttons(command, short=False)
-        if not left_out:
-            return text, attachments
-        attachments, left_out = self._buttons(command, short=True)
-        return f"{text}\n{cards.without_buttons(left_out, bot=bot)}", attachments
-
-    def _buttons(self, command: PostCard | UpdateCard, *, short: bool) -> tuple[list[dict[str, Any]], int]:
-        """The rows of buttons for which there is room, and how many more there would be."""
-        attachments: list[dict[str, Any]] = []
-        left_out, room = 0, MAX_ATTACHMENTS
-        for name, choices in cards.choices(command.view, short=short):
-            made = self._attachment(command.card_id, command.channel_id, name, choices, len(attachments))
-            length = _stored_length(made)
-            if length > room:
-                left_out += 1
-            else:
-                attachments.append(made)
-                room -= length
-        return attachments, left_out
-
-    def _attachment(
-        self, card_id: str, channel_id: str, name: str, choices: Iterable[cards.Choice], number: int
-    ) -> dict[str, Any]:
-        """A row of buttons. Mattermost wants ids of letters and digits, each once in a post."""
-        actions: list[dict[str, Any]] = []
-        for one in choices:
-            context = card_context(
-                self._secret,
-                card_id=card_id,
-                request_id=one.request_id,
-                action=one.action,
-                channel_id=channel_id,
-            )
-            actions.append(
-                {
-                    "id": f"{one.action}{number or ''}",
-                    "name": one.name,
-                    "type": "button",
-                    "style": one.style,
-                    "integration": {"url": self._callback_url, "context": context},
-                }
-            )
-        text = {"text": name} if name else {}
-        return {"fallback": "Decide in Mattermost", **text, "actions": actions}
 
     async def say_privately(self, job: Job) -> Event:
         """Post to one person alone. Nobody else is told that they could not be reached."""
@@ -293,10 +245,10 @@ class ChatEffectors:
         command = cast("PostPushCard", job.command)
         text = places.push_card({**_facts(command), "status": "asked"})
         choices = (
-            cards.Choice("approve", command.session_id, "✅ Push", "primary"),
-            cards.Choice("deny", command.session_id, "❌ Don't push", "danger"),
+            Choice("approve", command.session_id, "✅ Push", "primary"),
+            Choice("deny", command.session_id, "❌ Don't push", "danger"),
         )
-        buttons = [self._attachment(command.card_id, command.channel_id, "", choices, 0)]
+        buttons = [self._buttons.row(command.card_id, command.channel_id, "", choices)]
         props = {COMMAND_PROP: job.id, "sm_card": command.card_id, "attachments": buttons}
         try:
             post = await self._create(job, command.channel_id, job.id, text, props, root_id=command.root_id)
@@ -322,7 +274,7 @@ class ChatEffectors:
         command: UpdateCard | UpdatePushCard,
         text: str,
         shown: Mapping[str, str],
-        attachments: list[dict[str, Any]],
+        attachments: list[Attachment],
     ) -> None:
         """Replace text and props, unless the post shows it already. `shown` are the props by which that is known."""
         if job.doubtful:
@@ -332,12 +284,6 @@ class ChatEffectors:
         await self._still_ours()
         props = {"sm_card": command.card_id, **shown, "attachments": attachments}
         await self._client.patch_post(command.post_id, message=text, props=props)
-
-
-def _stored_length(attachment: Mapping[str, Any]) -> int:
-    """How much of the post's room it takes: the server's JSON has each field that an attachment can have."""
-    text = json.dumps(attachment, ensure_ascii=False, separators=(",", ":"))
-    return EMPTY_FIELDS + len(text) + 5 * sum(map(text.count, "&<>"))
 
 
 def _digest(view: CardView) -> str:
