@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from importlib import resources
+
 import pytest
 from attrs import evolve
 from test_wording import BOT, HOSTILE, outside
@@ -10,6 +13,7 @@ from sm.core import tables
 from sm.core.commands import CardRow, CardView
 from sm.core.events import DomainSet
 from sm.engine.wording import card, cards, outcomes, render
+from sm.opnsense import wire
 
 D = "pypi.org"
 UNTIL = 1_795_553_566_128  # 2026-11-24 20:52:46 UTC
@@ -64,6 +68,32 @@ def test_a_failed_card_says_what_to_do(code: str) -> None:
     text = shown("failed", detail=code)
     assert text.startswith("⚠️ `pypi.org` was approved by @james, but is not open: ")
     assert text.partition("open: ")[2] == outcomes.FAILURES[code]
+
+
+def test_each_refusal_of_the_firewall_has_its_advice() -> None:
+    found: set[str] = set()
+    for name in ("client.py", "wire.py"):
+        tree = ast.parse((resources.files("sm.opnsense") / name).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refused":
+                found |= {str(one.value) for one in node.args[:1] if isinstance(one, ast.Constant)}
+    assert {"rejected", "alias_missing", "certificate"} <= found
+    assert found | {code for code, _ in wire.REFUSALS.values()} <= set(outcomes.FAILURES)
+
+
+def test_each_end_of_a_grant_has_its_words() -> None:
+    tree = ast.parse((resources.files("sm.core.alias") / "ledger.py").read_text(encoding="utf-8"))
+    [ends] = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id == "_ENDS"
+    ]
+    assert isinstance(ends, ast.Dict)
+    for key in ends.keys:
+        assert isinstance(key, ast.Constant)
+        assert "`" not in outcomes.ending(str(key.value))
 
 
 @pytest.mark.parametrize(
@@ -136,14 +166,112 @@ def test_several_choices_each_have_a_line_and_what_is_said_names_which() -> None
     assert "The agent's own words for `example.org`: `docs`" in text
 
 
+def test_a_reason_for_all_is_said_once() -> None:
+    row = evolve(PENDING, reason="install pytest")
+    text = card(evolve(VIEW, rows=(row, evolve(row, request_id="r2", domain="example.org"))))
+    assert text.count("The agent's own words: `install pytest`") == 1
+    assert text.count("own words") == 1
+
+
+def test_a_card_says_how_to_decide_without_a_button() -> None:
+    assert "✅ or ❌ on this post, `@robot approve HOST` or `@robot deny HOST`" in card(VIEW, bot="robot")
+    two = evolve(VIEW, rows=(PENDING, evolve(PENDING, request_id="r2", domain="example.org")))
+    assert "✅ or ❌ on this post for all of it" in card(two)
+
+
+@pytest.mark.parametrize("state", ["pending", "applying"])
+def test_a_warning_stands_there_also_where_nobody_was_asked(state: str) -> None:
+    text = shown(state, domain="xn--pypi-53d.org", warning="mixed_script", shown="pуpi.org")
+    assert "\n⚠️ Look at `xn--pypi-53d.org`: it mixes letters of several scripts" in text
+
+
+def many(state: str, count: int, **row: object) -> CardView:
+    name = ".".join("x" * 60 for _ in range(4))
+    rows = (evolve(PENDING, domain=f"h{n}.{name}", state=state, **row) for n in range(count))
+    return evolve(VIEW, rows=tuple(rows))
+
+
+def test_of_many_hosts_each_that_can_be_approved_is_named_and_the_post_is_not_too_long() -> None:
+    text = card(
+        many("pending", 20, reason="w" * 200, shares=("y" * 250,) * 5, addresses=("2001:db8::1",) * 6)
+    )
+    assert text.count("🔒 **Network Request:** ") == 20
+    assert "lines more: ask for fewer hosts at once" in text
+    assert "Without an answer it stays closed" in text
+    assert len(text) < 16_383
+
+
+def test_of_many_decided_ones_those_that_wait_are_not_left_out() -> None:
+    decided = many("denied", 40, via="button", user_name="james", detail="d" * 300)
+    text = card(evolve(decided, rows=(*decided.rows, PENDING)))
+    assert "🔒 **Network Request:** `pypi.org`" in text
+    assert "… and " in text
+    assert len(text) < 16_383
+
+
 def said_with(words: str) -> list[str]:
     row = evolve(PENDING, reason=words, shown=words, warning="unicode")
     asking = card(evolve(VIEW, doing=words, rows=(row,)))
-    return [outside(text) for text in (asking, shown("denied", detail=words), shown("failed", detail=words))]
+    denied, failed = (shown(state, detail=words) for state in ("denied", "failed"))
+    closed = shown("closed", detail=f"not_global {words}")
+    refused = {"domain": words, "code": "a_url", "hint": ""}
+    told = [render("domain_refused", {**refused, **by}, bot=BOT) for by in ({}, {"by": "person"})]
+    return [outside(text) for text in (asking, denied, failed, closed, *told)]
 
 
 def test_nobody_elses_words_get_out_of_their_span() -> None:
     assert said_with(HOSTILE) == said_with("words")
+
+
+@pytest.mark.parametrize("code", ["not_global", "is_peer"])
+def test_where_a_name_leads_is_said_and_not_taken_for_what_was_meant(code: str) -> None:
+    text = render("domain_refused", {"domain": D, "code": code, "hint": "10.0.0.5"}, bot=BOT)
+    assert text.endswith("(`10.0.0.5`).")
+    assert "is meant" not in text
+
+
+def test_a_name_that_was_perhaps_meant_is_offered() -> None:
+    text = render("domain_refused", {"domain": "https://pypi.org/x", "code": "a_url", "hint": D}, bot=BOT)
+    assert text.endswith("perhaps pypi.org is meant.")
+
+
+@pytest.mark.parametrize(
+    ("code", "who", "said"),
+    [
+        ("not_approver", "james sarah", "Ask @james, @sarah."),
+        ("own", "", "Another person has to decide: you started this session."),
+        (
+            "own",
+            "james sarah",
+            "Another person has to decide (@james, @sarah can): you started this session.",
+        ),
+        ("own_unasked", "", "nobody decides about their own request here"),
+        ("not_member", "", "Only people who are members of this channel can decide."),
+    ],
+)
+def test_who_may_not_decide_hears_why_and_who_can(code: str, who: str, said: str) -> None:
+    text = render("may_not_decide", {"code": code, "who": who}, bot=BOT)
+    assert said in text
+    assert text.endswith("Nothing was changed.")
+
+
+@pytest.mark.parametrize("state", tables.REQUEST_STATES)
+@pytest.mark.parametrize("user", ["james", ""])
+def test_who_comes_too_late_hears_what_became_of_it(state: str, user: str) -> None:
+    text = render("too_late", {"domain": D, "state": state, "user": user}, bot=BOT)
+    assert "`pypi.org`" in text
+    assert "@james" not in text or user
+
+
+def test_a_revocation_says_what_stays_open() -> None:
+    facts = {"domain": D, "user": "james", "resolved": "seen"}
+    text = render("revoked", facts, bot=BOT)
+    assert text == "✅ `pypi.org` is closed, revoked by @james. Connections that are open now may persist."
+    assert "may stay reachable" in render("revoked", {**facts, "resolved": "unseen"}, bot=BOT)
+    for granted, said in (("yes", "is revoked, but remains open"), ("", "was not opened by me")):
+        assert said in render("revoked_but_foreign", {"domain": D, "granted": granted}, bot=BOT)
+    text = render("revoke_failed", {"domain": D, "code": "alias_disabled"}, bot=BOT)
+    assert "still open: the alias is disabled in OPNsense. I try again" in text
 
 
 # --- the choices ---------------------------------------------------------------------------------------------------------
