@@ -17,6 +17,9 @@ from attrs import define
 from outside_kit import Chat, Peers, Service, channel, until
 from schema_kit import check_journal
 
+from sm.journal.sqlite import open_journal
+from sm.replay.verify import verify
+
 pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="module")]
 
 ALIAS = "llm_approved_domains"
@@ -83,8 +86,8 @@ class Scene:
 
         await until(f"{domain} is in the alias: {wanted}", look)
 
-    async def looks(self, times: int = 2) -> None:
-        """Wait until the service has looked at the firewall so many times more."""
+    async def looks(self, times: int = 1) -> None:
+        """Wait until the service has begun and ended a look at the firewall, or so many of them."""
 
         async def so_far() -> int:
             requests = (await self.peers.control("GET", "state/opnsense"))["requests"]
@@ -126,7 +129,9 @@ class Scene:
 
     async def holds(self) -> None:
         """The record so far can be proven, and each row of it fits its schema."""
-        await self.replay("verify")
+        async with await open_journal(self.service.journal, read_only=True) as journal:
+            report = await verify(journal)
+        assert report.exit_code == 0, "\n".join(report.lines())
         await check_journal(self.service.journal)
 
     async def replay(self, *question: str) -> str:
@@ -169,6 +174,7 @@ async def stage(peers: Peers) -> AsyncIterator[Scene]:
             await scene.chat.say("@claude stop")
             await scene.chat.sees("✅ Stopped.")
             await service.drained()
+            await scene.replay("verify")
         finally:
             await service.stop()
 
