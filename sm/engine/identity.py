@@ -15,6 +15,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_S = 2.0
 REFUSED_RETRY_S = 15.0
+NAMED_WITHIN_S = 1.0
 _ID = re.compile(r"[a-z0-9]{26}")  # a user name may look so, too
 
 
@@ -48,8 +49,18 @@ class Identity:
 
 
 async def user_names(client: MattermostClient, who: str) -> str:
-    """The same people (names or ids, blanks between) by their names, as far as Mattermost tells them now."""
-    return " ".join([await _user_name(client, one) for one in who.split()])
+    """The same people (names or ids, blanks between) by their names, as far as Mattermost tells them within a second.
+
+    Somebody waits for the sentence that names them; an id is better than no answer.
+    """
+    people = who.split()
+    try:
+        async with asyncio.timeout(NAMED_WITHIN_S):
+            for number, one in enumerate(people):
+                people[number] = await _user_name(client, one)
+    except TimeoutError:
+        pass
+    return " ".join(people)
 
 
 async def _user_name(client: MattermostClient, who: str) -> str:

@@ -8,6 +8,7 @@ from decisions_kit import configure, make_card
 from engine_kit import ALIAS_STREAM, ManualClock, agent_says, ready_session, until
 
 from sm.core.events import NetworkDecided
+from sm.engine.identity import user_names
 from sm.mattermost.splitting import POST_LIMIT
 
 LONG = "\n\n".join(f"part {n} " + "word " * 3000 for n in range(4))
@@ -231,6 +232,14 @@ async def test_who_can_decide_is_named_though_the_settings_have_ids(bench: Bench
     await reacts_in_vain(bench, town, town.peer.user_id("james"))
     await until(lambda: town.told("james"))
     assert f"Ask @sarah, @{gone}." in town.told("james")[0]
+
+
+async def test_an_id_is_named_where_mattermost_takes_too_long_to_tell_whose_it_is(
+    bench: Bench, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sm.engine.identity.NAMED_WITHIN_S", 0.0)
+    sarah = town.peer.user_id("sarah")
+    assert await user_names(bench.client, f"james {sarah}") == f"james {sarah}"
 
 
 async def test_who_cannot_be_told_keeps_nobody_else_waiting(bench: Bench, town: Town) -> None:

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 import pytest
 from markdown_it import MarkdownIt
 
-from sm.core import domains, grammar, tables
+from sm.core import domains, grammar, markers, tables
 from sm.engine import wording
 from sm.engine.wording import MESSAGES, render
 from sm.engine.wording.corrections import CORRECTIONS
@@ -399,4 +399,19 @@ def test_a_reason_that_is_a_sentence_is_woven_in_without_its_full_stop() -> None
 def test_the_system_prompt_names_the_markers_that_are_read() -> None:
     assert re.search(r"^\[NETWORK_REQUEST: example\.com\]$", wording.SYSTEM_PROMPT, re.MULTILINE)
     for marker in ("[NETWORK_APPROVED: example.com]", "[NETWORK_DENIED: example.com]"):
+        assert marker in wording.SYSTEM_PROMPT
+
+
+def test_what_the_system_prompt_shows_is_what_the_markers_are() -> None:
+    shown = re.findall(r"\[NETWORK_REQUEST: [^]]+\]", wording.SYSTEM_PROMPT)
+    asked = [[(one.name, one.reason) for one in markers.requests(marker)] for marker in shown]
+    assert asked == [
+        [("example.com", "")],
+        [("example.com", "install pytest"), ("files.example.com", "install pytest")],
+    ]
+    for marker in (
+        markers.approved("example.com", reachable=False),
+        markers.denied("example.com"),
+        markers.denied("example.com", "why"),
+    ):
         assert marker in wording.SYSTEM_PROMPT
