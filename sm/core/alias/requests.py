@@ -10,7 +10,7 @@ from sm.core import streams
 from sm.core.alias.data import AliasData, Card, Grant, Request
 from sm.core.commands import CardRow, CardView, Say, SayPrivately, UpdateCard
 from sm.core.events import Event, NetworkApproved, NetworkDecided, NetworkDenied, NetworkFailed
-from sm.core.step import Folded, Step, fire
+from sm.core.step import Folded, Recorded, Step, fire
 from sm.core.tables import ALIAS_MACHINE, REQUEST_FINAL, REQUEST_MACHINE
 
 
@@ -18,6 +18,10 @@ class RequestsStep(Step[AliasData]):
     """Fires requests, and has each card that an event touched show what it is now."""
 
     machine = ALIAS_MACHINE
+
+    def __init__(self, name: str, data: AliasData, recorded: Recorded) -> None:
+        super().__init__(name, data, recorded)
+        self._before = data
 
     def fire(
         self,
@@ -40,10 +44,33 @@ class RequestsStep(Step[AliasData]):
     def folded(self, rules: str, moved: bool) -> Folded:
         """Last of all, cards show what became of their requests, and what nobody will ask about is forgotten."""
         if self.state == "open" and moved:
-            for card_id in list(self.data.cards):
-                self._show(card_id)
-            self._forget()
+            for card in list(self.data.cards.values()):
+                if self._is_touched(card):
+                    self._show(card.card_id)
+            if not self._same("requests", "cards", "over"):
+                self._forget()
         return super().folded(rules, moved)
+
+    def _same(self, *names: str) -> bool:
+        """Whether these parts of the data are the very ones of before: so the price of an event is what it changes."""
+        return all(getattr(self._before, name) is getattr(self.data, name) for name in names)
+
+    def _is_touched(self, card: Card) -> bool:
+        """Whether the event changed anything that the card could show."""
+        before, now = self._before, self.data
+        if before.cards.get(card.card_id) is not card:
+            return True
+        if self._same("requests", "grants", "entries", "policy"):
+            return False
+        waits = False
+        for name in card.requests:
+            request = now.requests[name]
+            waits = waits or request.state == "pending"
+            if before.requests.get(name) is not request:
+                return True
+            if before.grants.get(request.grant_id) is not now.grants.get(request.grant_id):
+                return True
+        return waits and not self._same("entries", "policy")
 
     def _show(self, card_id: str) -> None:
         card = self.data.cards[card_id]
