@@ -205,14 +205,20 @@ class LedgerStep(RequestsStep):
         if applying is None:
             return
         self.data = evolve(self.data, applying=None, one_by_one=False)
+        suspects = self._suspects(applying.added, event.table or ()) if event.refused else ()
         for domain in applying.added:
             entry = self.data.entries.get(domain)
-            if event.refused:
+            if domain in suspects:
                 self.withdraw(domain, event.refused, event.address)
             elif entry is not None:
                 self.data = self.data.with_entry(evolve(entry, applied=event.resolved))
                 self._take_effect(domain)
         self._answer_revocations(applying.removed, event.resolved)
+
+    def _suspects(self, added: Collection[str], table: Collection[str]) -> Collection[str]:
+        """Whose an address can be that came with them: theirs of whom the table has none that we know, or anybody's."""
+        unlike = [domain for domain in added if not set(self._addresses(domain)) & set(table)]
+        return unlike or added
 
     def _take_effect(self, domain: str) -> None:
         applied = self.data.entries[domain].applied
