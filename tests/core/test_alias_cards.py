@@ -211,6 +211,13 @@ def test_what_failed_is_over_with_its_session(world: World):
     assert (world.alias.grants, world.alias.requests, world.alias.over) == ({}, {}, ())
 
 
+def test_what_failed_and_is_allowed_for_all_stays_on_its_card_beyond_the_session(world: World):
+    world.press(D).alias_failed().stopped()
+    assert updated(world) == []
+    world.observed().opened()
+    assert [states for _, states in updated(world)] == [("approved",)]
+
+
 def test_a_card_is_remembered_until_its_post_shows_the_end():
     world = World().ready().says(f"[NETWORK_REQUEST: {D}]").resolved()
     card = world.card(D).card_id

@@ -205,7 +205,8 @@ class Ledger(RuleBasedStateMachine):
         self.decide(action, channel, "sarah", via="command", names=(e.Verdict(name),), **other)
 
     def decide(self, action: e.Action, channel: str, user: str, **other: Any) -> None:
-        decided: dict[str, Any] = {"via": "button", **other}
+        card = self.sut.data.cards.get(other.get("card_id", ""))
+        decided: dict[str, Any] = {"via": "button", "post_id": card.post_id if card else "", **other}
         self.world >> e.NetworkDecided(action, channel, f"u-{user}", user, **decided)
 
     # --- time -------------------------------------------------------------------------------------------------------

@@ -244,7 +244,10 @@ class CardStep(LedgerStep):
         if mine:
             self.data = evolve(self.data, over=(*self.data.over, session_id))
         for request in mine:
-            self.fire(request, "supersede", code="session_over")
+            grant = self.data.grants.get(request.grant_id)
+            stays = grant is not None and grant.live and grant.session_id != session_id
+            if not stays:  # what was allowed for all may be open yet, and its card shows it
+                self.fire(request, "supersede", code="session_over")
         for grant in list(self.data.grants.values()):
             if grant.session_id == session_id:
                 self.end_grant(grant, "session_over")
