@@ -263,8 +263,11 @@ class Bench:
             return response.status, await response.json()
 
     async def stop(self) -> None:
+        """Nobody listens or acts any more; what is under way is left where it stands."""
         await self.deafen()
         await self.web.stop()
+        if self.engine.dispatcher is not None:
+            await self.engine.dispatcher.stop()
 
 
 async def forever(_: Job) -> Event:

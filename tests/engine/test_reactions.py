@@ -340,6 +340,7 @@ async def test_a_reaction_before_the_cards_post_is_confirmed_counts(
         await clock.pass_s(1)
     await until(lambda: data(bench).requests[request_id].state == "denied", "the reaction counts")
     assert (await card_of(bench, town, request_id)).request().user_name == "sarah"
+    await quiet(bench)
 
 
 async def test_the_cards_of_one_channel_are_read_though_another_refuses(

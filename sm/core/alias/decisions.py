@@ -336,8 +336,8 @@ class DecisionStep(CardStep):
         everywhere = event.channel_id == self.data.policy.approval_channel
         lines: list[str] = []
         for grant in sorted(self.data.grants.values(), key=lambda g: (g.domain, g.at_ms)):
-            name = grant.user_name if everywhere or grant.channel_id == event.channel_id else ""
-            session = streams.short(grant.session_id)
+            here = everywhere or grant.channel_id == event.channel_id
+            name, session = (grant.user_name, streams.short(grant.session_id)) if here else ("", "")
             lines.append(
                 f"{grant.domain}\t{grant.state}\t{grant.scope}\t{grant.until_ms}\t{name}\t{session}\t{grant.reason}"
             )

@@ -186,7 +186,8 @@ def _net(facts: Facts) -> str:
 def _grant(fields: list[str]) -> str:
     domain, state, scope, until_ms, user, session, reason = fields
     who = f"@{user}" if user else "another channel"
-    until = {"session": f"for session `{session}`", "hour": f"until {when(int(until_ms))}"}.get(
+    whose = f"session `{session}`" if session else "one session"
+    until = {"session": f"for {whose}", "hour": f"until {when(int(until_ms))}"}.get(
         scope, "until it is revoked"
     )
     if state == "withdrawn":
