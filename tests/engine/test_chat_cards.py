@@ -250,6 +250,28 @@ async def test_a_row_that_is_decided_loses_its_buttons_and_the_others_keep_their
     assert await card.press("sarah", "approve", 1) == ""
 
 
+async def test_a_button_that_somebody_still_sees_never_stands_for_another_choice(
+    bench: Bench, town: Town
+) -> None:
+    """Mattermost looks a pressed button's id up in the post as it is by then, whatever the presser's screen shows."""
+
+    def meant() -> dict[str, tuple[str, str]]:
+        contexts = {button["id"]: button["integration"]["context"] for button in card.buttons()}
+        return {name: (one["request_id"], one["action"]) for name, one in contexts.items()}
+
+    sets = (DomainSet("a-b", ("pypi.org", "a.example")), DomainSet("ab", ("example.org", "b.example")))
+    await configure(bench, sets=sets)
+    card = await make_card(bench, town, "pypi.org", "example.org", "cafe.de")
+    before = meant()
+    await card.press("james", "deny")
+    await card.shows("❌ `pypi.org` denied by @james")
+    await card.press("james", "deny", 1)
+    await card.shows("❌ `example.org` denied by @james")
+    after = meant()
+    assert len(after) < len(before)
+    assert after == {name: before[name] for name in after}
+
+
 # --- the copy -----------------------------------------------------------------------------------------------------------
 
 

@@ -42,13 +42,11 @@ class Buttons:
 
     def _rows(self, command: PostCard | UpdateCard, *, short: bool) -> list[Attachment]:
         return [
-            self.row(command.card_id, command.channel_id, name, row, number)
-            for number, (name, row) in enumerate(choices(command.view, short=short))
+            self.row(command.card_id, command.channel_id, name, row)
+            for name, row in choices(command.view, short=short)
         ]
 
-    def row(
-        self, card_id: str, channel_id: str, name: str, row: Iterable[Choice], number: int = 0
-    ) -> Attachment:
+    def row(self, card_id: str, channel_id: str, name: str, row: Iterable[Choice]) -> Attachment:
         """One row. Mattermost wants ids of letters and digits, each once in a post."""
         actions: list[dict[str, Any]] = []
         for one in row:
@@ -61,7 +59,7 @@ class Buttons:
             )
             actions.append(
                 {
-                    "id": f"{one.action}{number or ''}",
+                    "id": f"{one.action}{one.place}",
                     "name": one.name,
                     "type": "button",
                     "style": one.style,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sm.core import domains, streams
 from sm.core.commands import CardRow, CardView
@@ -17,6 +17,7 @@ MAX_REASON = 300
 MAX_ROWS = 9_000  # characters of a post's 16383 for the rows, those that wait aside
 MAX_KNOWN = 4_000  # … for what is known of the names
 MAX_NAMED = 4  # hosts of a set that its button names
+_LETTERS = str.maketrans("-_", "HU")  # a set's name, in lower case, as part of a button's id
 
 
 def card(view: CardView, *, bot: str = "claude") -> str:
@@ -172,26 +173,32 @@ def _addresses(row: CardRow) -> str:
 
 @frozen
 class Choice:
-    """One button: what it does to which request, its name and its style in Mattermost."""
+    """One button: what it does to which request, its name and its style in Mattermost.
+
+    `place` stays the same as long as the card lives: Mattermost finds a pressed button by its id in the post as it is
+    by then, and a row whose neighbour was decided meanwhile must not take over that one's.
+    """
 
     action: str
     request_id: str
     name: str
     style: str
+    place: str = ""
 
 
 def choices(view: CardView, *, short: bool = False) -> Iterator[tuple[str, tuple[Choice, ...]]]:
     """The rows of buttons, each with the text that stands before them; `short`: without those that set an end."""
     several = len(view.rows) > 1
-    for row in view.rows:
-        buttons = tuple(_of_row(row, short=short))
+    for number, row in enumerate(view.rows):
+        buttons = tuple(evolve(one, place=str(number or "")) for one in _of_row(row, short=short))
         if buttons:
             yield (f"`{row.domain}`" if several else ""), buttons
     for offer in view.offers:
         named = ", ".join(offer.domains[:MAX_NAMED])
         more = f" and {len(offer.domains) - MAX_NAMED} more" if len(offer.domains) > MAX_NAMED else ""
         name = f"✅ Approve all of {offer.name}: {named}{more}"
-        yield "", (Choice("set", f"set:{offer.name}", name, "default"),)
+        place = offer.name.translate(_LETTERS)
+        yield "", (Choice("set", f"set:{offer.name}", name, "default", place),)
 
 
 def _of_row(row: CardRow, *, short: bool) -> Iterator[Choice]:
