@@ -65,7 +65,7 @@ async def find_odd(
         return Odd(code, address)
     ours = tuple(await names.resolve(wish) if resolved is None else resolved)
     suspects = _unlike(there, ours, data)
-    if not suspects and len(ours) == 1:
+    if not suspects and len(ours) == 1 and not _one_turned_before(data):
         suspects = (ours[0].domain,)
     return Odd(code, address, suspects)
 
@@ -78,6 +78,12 @@ def _unlike(there: Collection[str], ours: Iterable[Resolved], data: AliasData) -
         for name in ours
         if not any(address in there for address in (*name.addresses, *before.get(name.domain, ())))
     )
+
+
+def _one_turned_before(data: AliasData) -> bool:
+    """Whether the address may be one of a name that was taken out for that, and has not left the table yet."""
+    reasons = (addresses.NOT_GLOBAL, addresses.IS_PEER)
+    return any(grant.reason in reasons for grant in data.grants.values())
 
 
 def _holds(entry: str, row: str) -> bool:

@@ -224,6 +224,19 @@ def test_a_name_that_opnsense_rejects_keeps_out_none_of_the_others(world: World)
 # --- refused by OPNsense --------------------------------------------------------------------------------------------------
 
 
+def test_the_names_that_a_refusal_says_are_the_ones(world: World):
+    world.press(D)
+    second(world).asked("b.example", "c.example", "d.example")
+    for name in ("b.example", "c.example", "d.example"):
+        world.press(name)
+    world.written().applied()
+    world >> e.AliasFailed(
+        "write", "rejected", 'Entry "c.example" is not a valid hostname, IP address or range.'
+    )
+    assert world.grant("c.example").state == "withdrawn"
+    assert writes(world)[-1] == (("b.example", "d.example"), ())
+
+
 def test_after_a_refusal_nothing_is_written_before_a_look_or_a_decision(world: World):
     world.press(D).alias_failed()
     assert (world.alias.blocked, writes(world)) == ("forbidden", [((D,), ())])

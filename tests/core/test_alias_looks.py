@@ -183,6 +183,15 @@ def test_what_still_does_not_show_is_applied_once_more(table: tuple[str, ...] | 
     assert world.applied().request(D).state == "approved"
 
 
+def test_what_was_not_seen_to_leave_is_loaded_once_more_at_the_next_look(world: World):
+    world.asked(F).press(F, "hour").opened(F)
+    world.alias_timer(f"grant:{world.grant(F).grant_id}").written().applied("unseen")
+    assert world.all(ApplyAlias)[-1].removed == (F,)
+    world.observed()
+    assert world.commands == [ApplyAlias(ALIAS, (), (F,), (address_of(F),), None)]
+    assert world.applied("unseen").observed().commands == []
+
+
 # --- an alias that can't work ---------------------------------------------------------------------------------------------
 
 

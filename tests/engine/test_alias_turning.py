@@ -348,3 +348,18 @@ async def test_what_turned_while_we_were_away_is_found_by_the_first_look(bare_wa
     await bare_wall.look()
     assert (bare_wall.state(request), bare_wall.content) == ("closed", [HELD])
     assert "10.0.0.5" not in bare_wall.open
+
+
+async def test_a_removal_that_the_firewall_did_not_load_is_loaded_at_the_next_look_and_costs_no_other_name(
+    wall: Wall,
+) -> None:
+    await wall.approve("example.com")
+    (request,) = await wall.approve("pypi.org")
+    turn(wall, "10.0.0.5")
+    await wall.refresh()
+    wall.arm("reconfigure_lost")
+    await wall.look()  # takes it out, and looks at once again
+    await wall.look()
+    is_closed(wall, request, "not_global", "10.0.0.5")
+    assert wall.grant("example.com").state == "held"
+    assert EXAMPLE in wall.open

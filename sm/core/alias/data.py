@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
 from sm.core.commands import CardView
 from sm.core.events import AliasObserved, AliasTroubled, DomainSet, Policy, Resolved
+
+_ID = re.compile(r"[a-z0-9]{26}")  # as Mattermost makes them
 
 
 @frozen
@@ -108,11 +111,15 @@ class Writing:
 
 @frozen
 class Applying:
-    """What the firewall is loading, or has yet to load. `gone`: addresses that should leave its table."""
+    """What the firewall is loading, or has yet to load. `gone`: addresses that should leave its table.
+
+    `again`: what it was not seen to lose when it loaded the alias before.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    again: bool = False
 
 
 @frozen
@@ -139,9 +146,9 @@ class AliasData:
     foreign: tuple[str, ...] | None = None  # entries that are not ours; None: the alias was never read
     writing: Writing | None = None
     applying: Applying | None = None
-    unapplied: Applying = field(
-        factory=Applying
-    )  # taken out of the alias, but the firewall did not load that
+    # taken out of the alias, but the firewall did not load that; or was not seen to, and does once more at a look
+    unapplied: Applying = field(factory=Applying)
+    unseen: Applying = field(factory=Applying)
     writes: int = 0  # how many ended: a look that began before the last one is stale
     blocked: str = ""  # why nothing is written until the next look or decision
     trouble: str = ""  # what is wrong with the alias, as was said
@@ -222,9 +229,14 @@ class AliasData:
 
 def may_not_decide(policy: Policy, *, user_id: str, user_name: str, starter_id: str) -> str:
     """The code of why somebody may not decide about a session's request, or an empty string."""
-    if policy.approvers and user_id not in policy.approvers and user_name not in policy.approvers:
+    if policy.approvers and not _is_among(policy.approvers, user_id, user_name):
         return "not_approver"
     return "own" if not policy.approve_own and user_id == starter_id else ""
+
+
+def _is_among(approvers: Iterable[str], user_id: str, user_name: str) -> bool:
+    """Whether it is one of them. What can be an id is no name: anybody may take another's id for a name."""
+    return any(one == (user_id if _ID.fullmatch(one) else user_name) for one in approvers)
 
 
 def is_news(data: AliasData, seen: AliasObserved | AliasTroubled) -> bool:
@@ -237,5 +249,6 @@ def is_news(data: AliasData, seen: AliasObserved | AliasTroubled) -> bool:
     foreign = tuple(entry for entry in seen.entries if entry not in ours)
     waits = any(not data.is_open(domain) for domain in data.wish())
     turned = any(name.refused and data.live(name.domain) for name in seen.names)
+    waits = waits or bool(data.unseen.removed)
     told = (data.table_trouble, data.trouble, data.blocked) == (seen.address, "", "")
     return missing or foreign != data.foreign or waits or turned or not told

@@ -7,7 +7,7 @@ write was read back it is ours to write again, after that the grant is withdrawn
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import cast
 
 from attrs import evolve
@@ -133,7 +133,7 @@ class LedgerStep(RequestsStep):
         removed = dict.fromkeys(d for d in (*new.removed, *late.removed) if d not in data.entries)
         staying = {a for entry in data.entries.values() for a in entry.addresses}
         gone = {*new.gone, *late.gone} - staying
-        applying = Applying(new.added, tuple(removed), tuple(sorted(gone)))
+        applying = Applying(new.added, tuple(removed), tuple(sorted(gone)), again=late.again)
         self.data = evolve(data, applying=applying, unapplied=Applying())
         self.issue(ApplyAlias(data.alias, applying.added, applying.removed, applying.gone, table_before))
 
@@ -204,7 +204,9 @@ class LedgerStep(RequestsStep):
         event, applying = cast("AliasApplied", self.event), self.data.applying
         if applying is None:
             return
-        self.data = evolve(self.data, applying=None, one_by_one=False)
+        missed = event.resolved == "unseen" and applying.removed and not applying.again
+        unseen = evolve(applying, added=(), again=True) if missed else self.data.unseen
+        self.data = evolve(self.data, applying=None, unseen=unseen, one_by_one=False)
         suspects = self._suspects(applying.added, event.table or ()) if event.refused else ()
         for domain in applying.added:
             entry = self.data.entries.get(domain)
@@ -271,11 +273,8 @@ class LedgerStep(RequestsStep):
         if writing is not None and writing.first is not None and event.code != "rejected":
             self._doubt(writing, writing.first)
         rejected = writing.add if writing is not None and event.code == "rejected" else ()
-        if len(rejected) > 1:
-            self.data = evolve(self.data, one_by_one=True)
-        for domain in rejected[:1] if len(rejected) == 1 else ():
-            self.withdraw(domain, "rejected")
         if rejected:
+            self._take_rejected(rejected, event.detail)
             return
         self.data = evolve(self.data, blocked=event.code)
         for domain in self.data.wish():
@@ -287,6 +286,15 @@ class LedgerStep(RequestsStep):
                 self.say(wanted.channel_id, "revoke_failed", wanted.root_id, **facts)
         told = tuple(evolve(wanted, told=True) for wanted in self.data.revocations)
         self.data = evolve(self.data, revocations=told)
+
+    def _take_rejected(self, domains: Sequence[str], detail: str) -> None:
+        """OPNsense says which names it does not take; else one is tried after the other."""
+        named = [d for d in domains if f'"{d}"' in detail or repr(d) in detail]
+        if not named and len(domains) > 1:
+            self.data = evolve(self.data, one_by_one=True)
+            return
+        for domain in named or domains:
+            self.withdraw(domain, "rejected")
 
     def _doubt(self, writing: Writing, first: Collection[str]) -> None:
         """The refusal may have come behind the write: what that would have changed is ours, if it is there."""
@@ -319,6 +327,8 @@ class LedgerStep(RequestsStep):
         if self.data.trouble:
             self.report("alias_well", self._channels(), alias=self.data.alias)
         self.data = evolve(self.data, blocked="", trouble="", held_back={})
+        if self.data.unseen.removed:
+            self.data = evolve(self.data, unapplied=self.data.unseen, unseen=Applying())
         self._compare(event.entries, ())
         self._note_foreign(event.entries)
         for name in event.names:
