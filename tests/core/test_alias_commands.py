@@ -236,6 +236,21 @@ def test_a_reason_is_for_those_to_give_who_may_decide(world: World):
     assert privately(world) == [("too_late", "")]
 
 
+def test_what_never_had_a_card_is_approved_on_a_new_one_and_counts_as_ones_own(world: World):
+    """A session that found the domain open has a request without a card, which would tell nobody."""
+    world.granted(D)
+    world.session = OTHER
+    world.post("@claude start acme/other", user="james", post_id="second").prepared().started().initialized()
+    world.says(f"[NETWORK_REQUEST: {D}]")
+    assert [bool(request.card_id) for request in world.alias.asked(D)] == [True, False]
+    world.post(f"@claude revoke {D}", user="sarah").written().applied()
+    world.configured(approve_own=False).post(f"@claude approve {D}", user="james", root_id="second")
+    assert privately(world) == [("may_not_decide", "own_unasked")]
+    assert world.alias.grants == {}
+    world.configured().post(f"@claude approve {D}", user="james", root_id="second")
+    assert "card.resolve" in world.kinds
+
+
 def test_the_same_is_said_alone_but_once(world: World):
     world.configured(approve_own=False).asked(D).asked(F)
     world.post(f"@claude approve {D} {F}", user="james")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from chat_kit import Bench, Town
-from decisions_kit import Card, card_of, configure, data, decisions, expire, grants, make_card, quiet
+from decisions_kit import NO, YES, Card, card_of, configure, data, decisions, expire, grants, make_card, quiet
 from engine_kit import ALIAS_STREAM, ManualClock, until
 
 from sm.core import fold as rules
-from sm.core.events import DomainSet, NetworkDecided, StreamQuarantined, Verdict
+from sm.core.events import DomainSet, NetworkDecided, NetworkSessionEnded, StreamQuarantined, Verdict
 
 
 @pytest.fixture
@@ -181,6 +181,43 @@ async def test_twenty_presses_at_once_are_one_decision_and_each_other_is_told_wh
     assert town.told("james") == town.told("kim") == []
 
 
+async def test_buttons_reactions_and_commands_at_once_are_one_decision_and_each_other_is_told(
+    bench: Bench, town: Town
+) -> None:
+    """Through Mattermost, everybody decides once: ten people, four buttons, two emoji, one command."""
+    people = [f"user{n}" for n in range(10)]
+    for name in people:
+        town.make_user(name)
+    await bench.listen()
+    card = await make_card(bench, town)
+    buttons = {one["integration"]["context"]["action"]: one["id"] for one in card.buttons()}
+    await asyncio.gather(
+        *[
+            town.press(who, card.post_id, buttons[action])
+            for who, action in zip(people, buttons, strict=False)
+        ],
+        *[
+            town.react(who, card.post_id, emoji)
+            for who, emoji in zip(people[4:7], (YES, NO, YES), strict=True)
+        ],
+        *[town.write(who, "@claude deny pypi.org no") for who in people[7:]],
+    )
+    await until(lambda: len(decisions(bench)) == len(people))
+    await quiet(bench)
+    request = card.request()
+    assert len(grants(bench)) == (0 if request.state == "denied" else 1)
+    assert len(bench.engine.recorded("network.denied")) == (1 if request.state == "denied" else 0)
+    told = {who: town.told(who) for who in people}
+    for press, answer in bench.answers:
+        told[press.user_name] += [answer.ephemeral_text] if answer.ephemeral_text else []
+    assert told.pop(request.user_name) == []
+    verb = "denied" if request.state == "denied" else "approved"
+    for who, texts in told.items():
+        assert [text.split(";")[0].rstrip(".") for text in texts] == [
+            f"`pypi.org` is already {verb} by @{request.user_name}"
+        ], who
+
+
 async def test_approve_beside_deny_is_one_decision_and_the_loser_hears_which(
     bench: Bench, card: Card
 ) -> None:
@@ -254,6 +291,15 @@ async def test_a_click_of_the_approver_on_a_card_that_was_revoked_is_not_taken_f
     assert (card.state, grants(bench)) == ("closed", [])
 
 
+async def test_a_click_on_the_card_of_a_session_that_is_over_changes_nothing_and_says_so(
+    bench: Bench, card: Card
+) -> None:
+    await bench.engine.happen(ALIAS_STREAM, NetworkSessionEnded("s1"))
+    assert "Nothing was changed" in await card.send("james")
+    assert (grants(bench), bench.engine.issued("alias.write")) == ([], [])
+    await card.shows("the session is over. Nothing was opened.")
+
+
 async def test_a_failed_card_offers_retry_and_deny_and_either_counts(bench: Bench, card: Card) -> None:
     bench.firewall.refuses = "forbidden"
     bench.firewall.answers.set()
@@ -265,7 +311,7 @@ async def test_a_failed_card_offers_retry_and_deny_and_either_counts(bench: Benc
     assert (card.state, grants(bench)) == ("applying", [("pypi.org", "hour", "james")])
     bench.firewall.answers.set()
     await until(lambda: card.state == "failed")
-    await until(lambda: card.buttons())
+    await until(card.buttons)
     assert await card.press("sarah", "deny") == ""
     assert (card.state, grants(bench)) == ("denied", [])
 

@@ -177,6 +177,20 @@ async def test_a_name_that_is_another_persons_now_is_looked_up_anew(
     assert (card.state, grants(bench)) == ("pending", [])
 
 
+async def test_who_takes_an_approvers_id_for_a_name_is_no_approver(
+    way: Way, card: Card, bench: Bench, town: Town
+) -> None:
+    """Newer servers take names of that length, and anybody can change their own."""
+    james, sarah = town.peer.store.user_named("james"), town.peer.store.user_named("sarah")
+    assert james is not None
+    assert sarah is not None
+    await configure(bench, approvers=(sarah.id,))
+    town.peer.store.users[james.id] = evolve(james, username=sarah.id)
+    await way.decide(sarah.id, card)
+    await way.answers(sarah.id, "You can't decide", "@sarah")
+    assert (card.state, grants(bench)) == ("pending", [])
+
+
 async def test_changed_settings_count_for_cards_that_are_there(way: Way, card: Card, bench: Bench) -> None:
     await configure(bench, approvers=("sarah",))
     await way.decide("james", card)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
@@ -234,9 +234,9 @@ def may_not_decide(policy: Policy, *, user_id: str, user_name: str, starter_id: 
     return "own" if not policy.approve_own and user_id == starter_id else ""
 
 
-def _is_among(approvers: Iterable[str], user_id: str, user_name: str) -> bool:
+def _is_among(approvers: Collection[str], user_id: str, user_name: str) -> bool:
     """Whether it is one of them. What can be an id is no name: anybody may take another's id for a name."""
-    return any(one == (user_id if _ID.fullmatch(one) else user_name) for one in approvers)
+    return user_id in approvers or (user_name in approvers and not _ID.fullmatch(user_name))
 
 
 def is_news(data: AliasData, seen: AliasObserved | AliasTroubled) -> bool:

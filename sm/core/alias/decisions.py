@@ -167,10 +167,10 @@ class DecisionStep(CardStep):
         return own or asked
 
     def _to_reopen(self, domain: str) -> list[Request]:
-        """What was denied or is over, when its session still runs: a person says otherwise now."""
-        over = {*self.data.over, ""}
+        """What was denied or is over, when its session still runs and its card can show that a person says otherwise."""
+        over, cards = {*self.data.over, ""}, self.data.cards
         asked = self._within_reach(domain, ("denied", "expired", "closed"))
-        return [request for request in asked if request.session_id not in over][-1:]
+        return [one for one in asked if one.session_id not in over and one.card_id in cards][-1:]
 
     def _starter(self, request: Request) -> str:
         card = self.data.cards.get(request.card_id)
