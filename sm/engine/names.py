@@ -21,7 +21,7 @@ class Names:
         self._ask = resolver.resolve
         self._peers = tuple(dict.fromkeys(peers))
         self._clock = clock
-        self._known_peers: frozenset[str] = frozenset()
+        self._known_peers: dict[str, tuple[str, ...]] = {}
         self._known_until_ms = 0
         self._gate = asyncio.Semaphore(AT_ONCE)
 
@@ -42,15 +42,19 @@ class Names:
         return Resolved(domain, answer.status, answer.addresses, code, address)
 
     async def peers(self) -> frozenset[str]:
-        """The addresses of our neighbours; what was known of one whose name has no answer now stays."""
+        """The addresses of our neighbours; what was known of one whose name has no answer now stays.
+
+        One that was never found is asked for again each time.
+        """
         now_ms = self._clock.now_ms()
         if now_ms >= self._known_until_ms:
             answers = await asyncio.gather(*(where(host) for host in self._peers))
-            found = frozenset(address for answer in answers for address in answer.addresses)
-            all_known = all(answer.status == "found" for answer in answers)
-            self._known_peers = found if all_known else self._known_peers | found
-            self._known_until_ms = now_ms + PEERS_FOR_MS
-        return self._known_peers
+            for host, answer in zip(self._peers, answers, strict=True):
+                if answer.status == "found":
+                    self._known_peers[host] = answer.addresses
+            if len(self._known_peers) == len(self._peers):
+                self._known_until_ms = now_ms + PEERS_FOR_MS
+        return frozenset(address for found in self._known_peers.values() for address in found)
 
 
 def addresses_of(resolver: Resolver) -> Callable[[str], Awaitable[frozenset[str]]]:
