@@ -14,32 +14,74 @@ event that a command reports has a place of its own, offsets of output grow.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from attrs import evolve, field, frozen, mutable
 
 from sm.core import commands as c
-from sm.core import domains, grammar, markers, streams
 from sm.core import events as e
-from sm.core.alias import AliasData, Card, Grant, Request
+from sm.core import grammar, streams
 from sm.core.channel import ABOUT_THE_NETWORK
 from sm.core.commands import Command, command_id
 from sm.core.fold import RULES, Folded, Recorded, StreamState, fold, initial
 from sm.core.memory import SessionData
-from sm.core.stream_json import initialize_id, read_line
+from sm.core.stream_json import initialize_id
+
+from .agent_lines import (
+    IDLE,
+    RUNNING,
+    answered,
+    api_retry,
+    assistant,
+    init,
+    replay,
+    result,
+    tool_result,
+    tool_use,
+)
+from .names import PYTHON, address_of, found, judge, nowhere, resolve, turned, verdicts
+from .playbook_alias import ALIAS, BEFORE, AliasSide
+
+__all__ = [
+    "ALIAS",
+    "BEFORE",
+    "CHANNEL",
+    "IDLE",
+    "NOON_MS",
+    "OTHER",
+    "PLACE",
+    "PREPARED",
+    "PUSH_PREPARED",
+    "PYTHON",
+    "RUNNING",
+    "SESSION",
+    "VM",
+    "Issued",
+    "World",
+    "address_of",
+    "answered",
+    "api_retry",
+    "assistant",
+    "found",
+    "init",
+    "nowhere",
+    "replay",
+    "resolve",
+    "result",
+    "said",
+    "tool_result",
+    "tool_use",
+    "turned",
+    "verdicts",
+]
 
 BOT = "claude"
 CHANNEL = "ch1"
 SESSION = "abc12345-0000-4000-8000-000000000001"
 OTHER = "def67890-0000-4000-8000-000000000002"
-ALIAS = "llm_approved_domains"
 VM = "vm1"
 NOON_MS = 1_700_000_000_000
-SUFFIXES = {"co.uk", "github.io"}
-PYTHON = e.DomainSet("python", ("pypi.org", "files.pythonhosted.org"))
 KNOWN = grammar.Known(projects=("myproject",), sets=(PYTHON.name,))
-BEFORE = "api.anthropic.com"  # what the alias holds before us
 
 PLACE = e.Placement(
     SESSION,
@@ -73,7 +115,7 @@ class Issued:
 
 
 @mutable
-class World:
+class World(AliasSide):
     """Several streams, one order."""
 
     states: dict[str, StreamState] = field(factory=dict)
@@ -136,35 +178,6 @@ class World:
     @property
     def data(self) -> SessionData:
         return self.of(streams.session(self.session)).data
-
-    @property
-    def alias(self) -> AliasData:
-        return self.of(streams.alias(ALIAS)).data
-
-    def request(self, domain: str, session: str = "") -> Request:
-        """The session's last request for a domain."""
-        mine = [r for r in self.alias.requests.values() if r.session_id == (session or self.session)]
-        return [r for r in mine if r.domain == domain][-1]
-
-    def card(self, domain: str, session: str = "") -> Card:
-        """The card of the session's last request for a domain."""
-        return self.alias.cards[self.request(domain, session).card_id]
-
-    def grant(self, domain: str) -> Grant:
-        """The only grant of a domain."""
-        (grant,) = [grant for grant in self.alias.grants.values() if grant.domain == domain]
-        return grant
-
-    @property
-    def shown(self) -> list[tuple[str, ...]]:
-        """The states of the rows of each card that the last commands post or bring up to date."""
-        return [tuple(row.state for row in view.rows) for view in self.views]
-
-    @property
-    def views(self) -> list[c.CardView]:
-        """What the last commands have cards show, copies left out."""
-        made = [k for k in self.commands if isinstance(k, c.PostCard | c.UpdateCard)]
-        return [command.view for command in made if not command.copy]
 
     def repository(self, name: str = "acme/webapp") -> str:
         """The name of a repository's state."""
@@ -248,46 +261,6 @@ class World:
 
     def stop(self, **how: Any) -> World:
         return self.post("@claude stop", **how)
-
-    def press(
-        self,
-        domain: str,
-        action: e.Action = "approve",
-        *,
-        user: str = "james",
-        session: str = "",
-        **other: Any,
-    ) -> World:
-        """A member presses a button of the card of a session's request; `other` replaces what the press names."""
-        request = self.request(domain, session)
-        card = self.alias.cards.get(request.card_id)
-        press = e.NetworkDecided(
-            action=action,
-            channel_id=request.channel_id,
-            user_id=f"u-{user}",
-            user_name=user,
-            via="button",
-            card_id=request.card_id,
-            request_id=request.request_id,
-            post_id=(card.post_id if card else "") or "early",
-        )
-        return self >> evolve(press, **other)
-
-    def react(
-        self,
-        domain: str,
-        action: e.Action = "approve",
-        *,
-        user: str = "james",
-        session: str = "",
-        **other: Any,
-    ) -> World:
-        """A member reacts to the card of a session's request; a reaction names no request."""
-        return self.press(domain, action, user=user, session=session, via="reaction", request_id="", **other)
-
-    def configured(self, **policy: Any) -> World:
-        """A start found these settings for decisions."""
-        return self >> e.AliasConfigured(e.Policy(**policy))
 
     # --- the agent ----------------------------------------------------------------------------------------------------
 
@@ -390,81 +363,6 @@ class World:
     def appended_line(self) -> World:
         return self >> e.LineAppended(self.data.generation, self.data.input_bytes)
 
-    # --- what came of cards and writes ----------------------------------------------------------------------------------
-
-    def resolved(self, *names: e.Resolved) -> World:
-        """The names of the last card lead somewhere: each to an address of its own, or as `names` say."""
-        command = self.last(c.ResolveCard)
-        return self >> e.CardResolved(command.card_id, resolve(command.domains, names))
-
-    def card_posted(self, domain: str, session: str = "", *, copy: bool = False) -> World:
-        """The card, or its copy, is in its channel."""
-        card = self.card(domain, session)
-        channel = card.copy_channel if copy else card.channel_id
-        return self >> e.CardPosted(
-            card.card_id, f"{'copy' if copy else 'post'}-of-{card.card_id}", channel, copy
-        )
-
-    def asked(self, *domains: str, reason: str = "") -> World:
-        """The agent asks in one text, the card is in the channel."""
-        why = f" — {reason}" if reason else ""
-        self.says(f"[NETWORK_REQUEST: {' '.join(domains)}{why}]")
-        self.resolved()
-        return self.card_posted(domains[0])
-
-    def read(self) -> World:
-        """The write under way has read the alias."""
-        return self >> e.AliasRead(tuple(self.firewall))
-
-    def written(self, *names: e.Resolved, read: bool = True) -> World:
-        """The write under way did what it was to do; names that lead nowhere good were left out."""
-        command = self.last(c.WriteAlias)
-        found = resolve(command.add, names)
-        good = [name.domain for name in found if name.status == "found" and not name.refused]
-        before = list(self.firewall)
-        if read:
-            self.read()
-        left = [entry for entry in before if entry not in command.remove]
-        self.firewall[:] = [*left, *(name for name in good if name not in left)]
-        changed = self.firewall != before
-        return self >> e.AliasWritten(
-            command.add, command.remove, found, changed, tuple(self.firewall), ("192.0.2.1",)
-        )
-
-    def applied(self, resolved: str = "seen", *, refused: str = "", address: str = "") -> World:
-        """The firewall loaded what was written."""
-        command = self.last(c.ApplyAlias)
-        table = None if resolved == "unknown" else ("192.0.2.1", "192.0.2.7")
-        return self >> e.AliasApplied(command.added, command.removed, resolved, table, refused, address)
-
-    def tried(self, domain: str, state: str = "reachable") -> World:
-        """A container tried to reach it."""
-        return self >> e.NetworkTried(domain, state, "")
-
-    def opened(self, *domains: str) -> World:
-        """What is being written is written, applied, and reached."""
-        self.written().applied()
-        for domain in domains:
-            if domain in self.alias.trying:
-                self.tried(domain)
-        return self
-
-    def alias_timer(self, name: str) -> World:
-        """Time to remind, to give up, or to close."""
-        return self.record(streams.alias(ALIAS), e.TimerFired(name, 0))
-
-    def alias_failed(self, step: str = "write", code: str = "forbidden") -> World:
-        return self >> e.AliasFailed(step, code, "no")
-
-    def observed(self, *names: e.Resolved, table: tuple[str, ...] | None = (), **odd: str) -> World:
-        """A look at the alias; each wanted name leads to its own address, or as `names` say."""
-        found = resolve(self.alias.wish(), names)
-        return self >> e.AliasObserved(tuple(self.firewall), found, table, **odd)
-
-    def granted(self, domain: str) -> World:
-        """Asked for, approved and open, as the agent has heard."""
-        return self.asked(domain).press(domain).opened(domain)
-
     # --- where events belong --------------------------------------------------------------------------------------------
 
     def stream_of(self, event: e.Event) -> str:
@@ -508,107 +406,3 @@ PREPARED = e.RepositoryPrepared(
     base="main",
 )
 PUSH_PREPARED = e.PushPrepared("c" * 40, 2, " a.py | 2 +-\n", workflows=False, new_branch=True)
-
-
-# --- lines of the agent, in the shapes of Claude Code 2.1.197 -----------------------------------------------------------
-
-RUNNING = {"type": "system", "subtype": "session_state_changed", "state": "running"}
-IDLE = {"type": "system", "subtype": "session_state_changed", "state": "idle"}
-
-
-def init(session_id: str = SESSION) -> dict[str, Any]:
-    return {"type": "system", "subtype": "init", "session_id": session_id, "cwd": "/workspace"}
-
-
-def replay(line_uuid: str, content: str = "?", parent: str | None = None) -> dict[str, Any]:
-    message = {"role": "user", "content": content}
-    return {
-        "type": "user",
-        "uuid": line_uuid,
-        "message": message,
-        "isReplay": True,
-        "parent_tool_use_id": parent,
-    }
-
-
-def assistant(*texts: str, parent: str | None = None) -> dict[str, Any]:
-    content = [{"type": "text", "text": text} for text in texts]
-    message = {"role": "assistant", "content": content}
-    return {"type": "assistant", "message": message, "parent_tool_use_id": parent}
-
-
-def tool_use(name: str = "Bash", **given: Any) -> dict[str, Any]:
-    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": given}
-    return {
-        "type": "assistant",
-        "message": {"role": "assistant", "content": [block]},
-        "parent_tool_use_id": None,
-    }
-
-
-def tool_result(text: str) -> dict[str, Any]:
-    block = {"type": "tool_result", "tool_use_id": "toolu_1", "content": text}
-    return {"type": "user", "message": {"role": "user", "content": [block]}, "parent_tool_use_id": None}
-
-
-def result(text: str = "done", *, is_error: bool = False, subtype: str = "success") -> dict[str, Any]:
-    return {"type": "result", "subtype": subtype, "is_error": is_error, "result": text, "num_turns": 1}
-
-
-def api_retry(status: int | None = 529, error: str = "overloaded") -> dict[str, Any]:
-    return {
-        "type": "system",
-        "subtype": "api_retry",
-        "attempt": 1,
-        "max_retries": 10,
-        "error_status": status,
-        "error": error,
-    }
-
-
-def answered(request_id: str, *, subtype: str = "success") -> dict[str, Any]:
-    return {"type": "control_response", "response": {"subtype": subtype, "request_id": request_id}}
-
-
-def verdicts(text: str) -> tuple[e.Verdict, ...]:
-    """What ingress makes of a line's markers, with a public suffix list of two."""
-    found: dict[str, e.Verdict] = {}
-    for part, block in enumerate(read_line(text).texts):
-        for asked in markers.requests(block):
-            found.setdefault(asked.name, evolve(judge(asked.name), reason=asked.reason, part=part))
-    taken = list(found.values())
-    if len(taken) > markers.MAX_MARKERS:
-        last = taken[markers.MAX_MARKERS]
-        taken = [*taken[: markers.MAX_MARKERS], e.Verdict(last.domain, "too_many", part=last.part)]
-    return tuple(taken)
-
-
-def judge(name: str) -> e.Verdict:
-    return e.Verdict(name, domains.refusal(name) or ("public_suffix" if name in SUFFIXES else ""))
-
-
-# --- what names lead to ---------------------------------------------------------------------------------------------------
-
-
-def address_of(domain: str) -> str:
-    """An address that is this name's alone."""
-    return f"203.0.113.{sum(map(ord, domain)) % 250}"
-
-
-def found(domain: str, *addresses: str) -> e.Resolved:
-    return e.Resolved(domain, "found", addresses or (address_of(domain),))
-
-
-def nowhere(domain: str, status: str = "none") -> e.Resolved:
-    """It has no address, or nobody answers (`unknown`)."""
-    return e.Resolved(domain, status)
-
-
-def turned(domain: str, address: str = "10.0.0.5", code: str = "not_global") -> e.Resolved:
-    """It leads where nothing may be opened."""
-    return e.Resolved(domain, "found", (address,), code, address)
-
-
-def resolve(domains: Iterable[str], known: Iterable[e.Resolved] = ()) -> tuple[e.Resolved, ...]:
-    answers = {name.domain: name for name in known}
-    return tuple(answers.get(domain) or found(domain) for domain in domains)

@@ -21,7 +21,8 @@ from sm.journal.codec import decode_command, decode_event, encode
 from sm.journal.rows import Batch, NewCommand, NewEvent
 from sm.journal.sqlite import InlineSqliteJournal
 
-from .anything import Move, any_moves, happens, many_moves, play, samples
+from .any_event import samples
+from .anything import Move, any_moves, happens, many_moves, play
 from .playbook import World
 from .refold import digest, from_rows, refold, to_rows
 

@@ -23,8 +23,8 @@ from sm.core import commands as c
 from sm.core import events as e
 from sm.core.alias import Grant, Request
 
-from .anything import reports
 from .ledger_world import BAD, GOOD, NONE, OF_OTHERS, OF_THE_ALIAS, LedgerWorld
+from .outcomes import reports
 from .playbook import PYTHON, World
 from .refold import refold
 

@@ -13,7 +13,8 @@ from sm.core import streams
 from sm.core.memory import SessionData
 from sm.core.stream_json import message_uuid
 
-from .anything import Move, plausible_moves, play, reports
+from .anything import Move, plausible_moves, play
+from .outcomes import reports
 from .playbook import PYTHON, VM, Issued, World
 
 often = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

@@ -17,7 +17,8 @@ from sm.core.memory import SessionData
 from sm.core.repository import Place, RepositoryData
 from sm.core.tables import ALIAS_STATES, CHANNEL_STATES, REPOSITORY_STATES, SESSION_STATES, VM_STATES
 
-from .anything import Move, any_moves, play, samples
+from .any_event import samples
+from .anything import Move, any_moves, play
 from .playbook import ALIAS, CHANNEL, NOON_MS, PLACE, PUSH_PREPARED, PYTHON, SESSION, VM, World, turned
 
 STATES: dict[str, list[str]] = {
