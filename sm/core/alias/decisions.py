@@ -289,11 +289,14 @@ class DecisionStep(CardStep):
         return self.decision.action == "retry" or self.decision.via == "reaction"
 
     def _replace(self, old: Grant, new: Grant) -> None:
-        """Of what could not be opened, it was decided anew for how long."""
+        """Of what could not be opened, it was decided anew for how long: for all, or for the session that has it alone."""
+        whose = {"user_id": new.user_id, "user_name": new.user_name, "decided_in": new.channel_id}
         for other in self.data.asked(new.domain):
-            if other.grant_id == old.grant_id and not new.session_id:
-                self.data = self.data.with_request(evolve(other, grant_id=new.grant_id))
-        if old.request_id == new.request_id:
+            if other.grant_id != old.grant_id or new.session_id:
+                continue
+            if not self.fire(other, "approve", grant=new, decision=self.decision):  # it is applying yet
+                self.data = self.data.with_request(evolve(other, grant_id=new.grant_id, **whose))
+        if old.request_id == new.request_id or not new.session_id:
             self.end_grant(old, "revoked")
 
     def _deny(self, request: Request) -> None:

@@ -1,0 +1,39 @@
+"""What was tried to open a domain without a person's word that says just that, or to have a card say another."""
+
+from __future__ import annotations
+
+from .playbook import CHANNEL, OTHER, SESSION, World
+
+D = "pypi.org"
+
+
+def second(world: World, user: str = "sarah", channel: str = "ch2") -> World:
+    """Another person's session, ready in another channel; `>>` means it from here on."""
+    world.channel, world.session = channel, OTHER
+    return world.start("acme/other", user=user).prepared().started().initialized()
+
+
+def first(world: World) -> World:
+    world.channel, world.session = CHANNEL, SESSION
+    return world
+
+
+def test_another_time_chosen_on_another_card_is_the_time_that_counts():
+    world = World().ready().asked(D)
+    second(world).asked(D).press(D, user="mary").written().applied("unseen")
+    first(world).press(D, "hour", user="james")
+    (grant,) = world.alias.live()
+    assert grant.scope == "hour"
+    assert [(r.user_name, r.decided_in, r.state) for r in world.alias.asked(D)] == [
+        ("james", CHANNEL, "applying")
+    ] * 2
+    world.applied().alias_timer(f"grant:{grant.grant_id}")
+    assert world.alias.wish() == []
+
+
+def test_another_session_that_failed_beside_keeps_what_was_decided_for_all():
+    world = World().ready().asked(D)
+    second(world).asked(D).press(D).written().applied("unseen")
+    first(world).press(D, "session")
+    assert sorted(grant.scope for grant in world.alias.live()) == ["", "session"]
+    assert {world.request(D).state, world.request(D, OTHER).state} == {"applying", "failed"}
