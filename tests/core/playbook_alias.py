@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve
 
 from sm.core import commands as c
 from sm.core import events as e
 from sm.core import streams
-from sm.core.alias import AliasData, Card, Grant, Request
+from sm.core.alias import AliasData, AliasStep, Card, Grant, Request
+from sm.core.step import Recorded
 
 from .names import resolve
 
-W = TypeVar("W", bound="AliasSide")
 ALIAS = "llm_approved_domains"
 BEFORE = "api.anthropic.com"  # what the alias holds before us
 
@@ -50,6 +50,17 @@ class AliasSide:
         (grant,) = [grant for grant in self.alias.grants.values() if grant.domain == domain]
         return grant
 
+    def stale_cards(self) -> list[str]:
+        """The posts of cards and copies that would show something else than they were told to show last."""
+        step = AliasStep("open", self.alias, Recorded(0, streams.alias(ALIAS), 0, e.StreamOpened("")))
+        stale: list[str] = []
+        for card in self.alias.cards.values():
+            if card.post_id and card.shown != step.view(card):
+                stale.append(card.post_id)
+            if card.copy_post and card.copy_shown != step.view(card, copy=True):
+                stale.append(card.copy_post)
+        return stale
+
     @property
     def shown(self) -> list[tuple[str, ...]]:
         """The states of the rows of each card that the last commands post or bring up to date."""
@@ -61,7 +72,7 @@ class AliasSide:
         made = [k for k in self.commands if isinstance(k, c.PostCard | c.UpdateCard)]
         return [command.view for command in made if not command.copy]
 
-    # --- people at the cards ---
+    # --- people at the cards ----------------------------------------------------------------------------------------
 
     def press(
         self,
@@ -71,7 +82,7 @@ class AliasSide:
         user: str = "james",
         session: str = "",
         **other: Any,
-    ) -> W:
+    ) -> Self:
         """A member presses a button of the card of a session's request; `other` replaces what the press names."""
         request = self.request(domain, session)
         card = self.alias.cards.get(request.card_id)
@@ -95,7 +106,7 @@ class AliasSide:
         user: str = "james",
         session: str = "",
         **other: Any,
-    ) -> W:
+    ) -> Self:
         """A member reacts to the card of a session's request; a reaction names no request."""
         return self.press(domain, action, user=user, session=session, via="reaction", request_id="", **other)
 

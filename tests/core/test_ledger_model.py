@@ -341,6 +341,10 @@ class Ledger(RuleBasedStateMachine):
                 assert request.domain in {*self.sut.entries, *self.sut.unnoticed}
 
     @invariant()
+    def each_card_shows_the_state_that_it_is_in(self) -> None:
+        assert self.world.stale_cards() == []
+
+    @invariant()
     def nothing_was_quarantined(self) -> None:
         assert self.world.of("alias:llm_approved_domains").name == "open"
 

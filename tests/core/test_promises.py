@@ -26,10 +26,12 @@ def test_whatever_peers_and_people_do_the_promises_hold(moves: list[Move]):
     world = play(moves, check=promises)
     promises_about_appends(world)
     promises_about_the_alias(world)
+    promises_about_cards(world)
 
 
 def promises(world: World) -> None:
     """What holds of the states after each move."""
+    assert world.stale_cards() == [], "a card shows the state that it is in, always"
     for stream, state in world.states.items():
         if streams.kind_of(stream) != "session":
             continue
@@ -108,6 +110,25 @@ def promises_about_the_alias(world: World) -> None:
         assert isinstance(decision, e.NetworkDecided)
         assert (decision.user_id, decision.via) == (grant.user_id, grant.via)
         assert decision.action in {"approve", "session", "hour", "set", "retry"}
+
+
+def promises_about_cards(world: World) -> None:
+    """What a card was told to show last is what it is to show; and nothing names a decider of another channel."""
+    told: dict[tuple[str, bool], c.CardView] = {}
+    for command in (issued.command for issued in world.issued):
+        if isinstance(command, c.PostCard | c.UpdateCard):
+            told[command.card_id, command.copy] = command.view
+    for card in world.alias.cards.values():
+        if card.issued and card.post_id:
+            assert told[card.card_id, False] == card.shown
+        if card.copy_post:
+            assert told[card.card_id, True] == card.copy_shown
+        for row in card.shown.rows if card.shown is not None else ():
+            elsewhere = world.alias.requests[row.request_id].decided_in not in (
+                card.channel_id,
+                card.copy_channel,
+            )
+            assert not (elsewhere and row.user_name), "a card names nobody of another channel"
 
 
 def allows(world: World, event: e.Event) -> set[str]:
