@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .playbook import CHANNEL, OTHER, SESSION, World
+from sm.core import events as e
+
+from .playbook import CHANNEL, OTHER, PYTHON, SESSION, World
 
 D = "pypi.org"
 
@@ -37,3 +39,14 @@ def test_another_session_that_failed_beside_keeps_what_was_decided_for_all():
     first(world).press(D, "session")
     assert sorted(grant.scope for grant in world.alias.live()) == ["", "session"]
     assert {world.request(D).state, world.request(D, OTHER).state} == {"applying", "failed"}
+
+
+def test_a_sets_button_opens_what_it_named_or_nothing():
+    """The post may show the old one yet, and is pressed after a restart that made the set another."""
+    world = World().configured(sets=(PYTHON,)).ready().asked(D)
+    world.configured(sets=(e.DomainSet("python", (*PYTHON.domains, "evil.example")),))
+    assert [view.offers for view in world.views] == [()]
+    world.press(D, "set", request_id="set:python")
+    assert world.alias.wish() == []
+    world.configured(sets=(PYTHON,)).press(D, "set", request_id="set:python")
+    assert world.alias.wish() == sorted(PYTHON.domains)

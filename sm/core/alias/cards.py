@@ -75,7 +75,7 @@ class CardStep(LedgerStep):
 
     def add_card(self, card: Card) -> None:
         """Its names are resolved first, so that the card can say what they lead to."""
-        self.data = self.data.with_card(card)
+        self.data = self.data.with_card(evolve(card, sets=self.data.policy.sets))
         domains = tuple(request.domain for request in self.data.of_card(card.card_id))
         self.issue(ResolveCard(card.card_id, domains))
 

@@ -51,6 +51,7 @@ class Card:
     doing: str
     requests: tuple[str, ...]
     names: tuple[Resolved, ...] = ()
+    sets: tuple[DomainSet, ...] = ()  # as it was asked: a button opens what it names
     expires_ms: int = 0
     issued: bool = False
     post_id: str = ""  # once it is confirmed

@@ -9,7 +9,7 @@ from attrs import evolve
 from sm.core import streams
 from sm.core.alias.data import AliasData, Card, Grant, Request
 from sm.core.commands import CardRow, CardView, Say, SayPrivately, UpdateCard
-from sm.core.events import Event, NetworkApproved, NetworkDecided, NetworkDenied, NetworkFailed
+from sm.core.events import DomainSet, Event, NetworkApproved, NetworkDecided, NetworkDenied, NetworkFailed
 from sm.core.step import Folded, Recorded, Step, fire
 from sm.core.tables import ALIAS_MACHINE, REQUEST_FINAL, REQUEST_MACHINE
 
@@ -122,9 +122,13 @@ class RequestsStep(Step[AliasData]):
             user_name=card.user_name,
             doing=card.doing,
             rows=tuple(self._row(card, request, copy=copy) for request in requests),
-            offers=self.data.offers(r.domain for r in requests) if waits else (),
+            offers=self._offers(card, requests) if waits else (),
             expires_ms=card.expires_ms if waits else 0,
         )
+
+    def _offers(self, card: Card, requests: Iterable[Request]) -> tuple[DomainSet, ...]:
+        """What a restart made another is not offered: an old button, still to be seen, must not open the new one."""
+        return tuple(one for one in self.data.offers(r.domain for r in requests) if one in card.sets)
 
     def _row(self, card: Card, request: Request, *, copy: bool) -> CardRow:
         resolved = next((one for one in card.names if one.domain == request.domain), None)

@@ -21,12 +21,13 @@ def stands_here(card: Card, channel_id: str, post_id: str, approval_channel: str
 
 
 def about(data: AliasData, event: NetworkDecided) -> list[Request]:
-    """The requests of its card that a decision is about; a set's are those of its domains."""
+    """The requests of its card that a decision is about; a set's are those of its domains, if it is what it was."""
+    card = data.cards.get(event.card_id)
     requests = data.of_card(event.card_id) if event.action in ON_A_CARD else []
-    if event.action != "set":
+    if card is None or event.action != "set":
         return [request for request in requests if event.request_id in ("", request.request_id)]
     name = event.request_id.removeprefix("set:")
-    found = next((one for one in data.policy.sets if one.name == name), None)
+    found = next((one for one in data.policy.sets if one.name == name and one in card.sets), None)
     return [request for request in requests if found is not None and request.domain in found.domains]
 
 
