@@ -8,6 +8,7 @@ applied. So *saved*, *applied* and *resolved* are separate facts here, each read
 from __future__ import annotations
 
 import asyncio
+import copy
 import re
 import ssl as tls
 import time
@@ -118,6 +119,16 @@ class OPNsenseClient:
         # One of us speaks at a time: so writers take turns, no request of ours lies between a read and its write, and
         # two reconfigures never run at once (the second one would answer ok and do nothing).
         self._turn = asyncio.Lock()
+
+    def of(self, alias: str) -> OPNsenseClient:
+        """The client of an alias of the same firewall, which takes turns with this one."""
+        if alias == self._alias:
+            return self
+        if not _ALIAS.fullmatch(alias):
+            raise ValueError("the alias's name is not one that OPNsense allows")
+        other = copy.copy(self)
+        other._alias = alias  # noqa: SLF001  # one of us
+        return other
 
     def __repr__(self) -> str:
         return f"<OPNsenseClient of alias {self._alias} at {self._wire.url}>"

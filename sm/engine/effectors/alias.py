@@ -46,7 +46,10 @@ Reach = Callable[[str, float], Awaitable[Reached]]
 
 
 class AliasEffectors:
-    """What the fold asks of OPNsense. Both read first, so that doing them twice writes once."""
+    """What the fold asks of OPNsense. Both read first, so that doing them twice writes once.
+
+    Each is for the alias that it names: what is left to do for the one of former settings is done there.
+    """
 
     def __init__(
         self,
@@ -91,7 +94,8 @@ class AliasEffectors:
             await self._check(job)
 
         try:
-            saved = await self._client.save(add=good, remove=command.remove, before_write=before_write)
+            client = self._client.of(command.alias)
+            saved = await client.save(add=good, remove=command.remove, before_write=before_write)
         except Refused as refusal:
             return _failed("write", _blamed(refusal, good))
         return AliasWritten(
@@ -107,7 +111,7 @@ class AliasEffectors:
         """Reconfigure, and see that the table changed; what came into it is judged, too."""
         command = cast("ApplyAlias", job.command)
         try:
-            applied = await self._client.apply(
+            applied = await self._client.of(command.alias).apply(
                 command.added,
                 command.table_before,
                 gone=command.gone,
@@ -134,7 +138,7 @@ class AliasEffectors:
         new = [row for row in table if known is None or row not in known]
         if not (await self._names.judge(new))[0]:
             return "", ""
-        entries = (await self._client.look()).entries
+        entries = (await self._client.of(command.alias).look()).entries
         data = self._writer.state(job.issued.stream).data
         odd = await find_odd(self._names, new, table=table, entries=entries, data=data)
         # Where nobody can be told to be the one: it came with this write, if we know what was there before.
