@@ -6,14 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from engine_kit import ALIAS, ALIAS_STREAM, CHANNEL, Engine, ManualClock, nothing, said, settled, until
+from engine_kit import ALIAS, ALIAS_STREAM, CHANNEL, Engine, ManualClock, said, settled, until
 
-from sm.core import fold as rules
-from sm.core.commands import COMMANDS, AppendLine, PostCard, SaveAlias, Say
-from sm.core.events import AliasFailed, CardPosted, CardPressed, Event, PostFailed, PostSent
-from sm.core.outcome import Refused, Unreachable
+from sm.core.commands import COMMANDS, AppendLine, ResolveCard, Say, WriteAlias
+from sm.core.events import (
+    AliasFailed,
+    Event,
+    NetworkDecided,
+    NetworkListRequested,
+    PostFailed,
+    PostSent,
+    StreamQuarantined,
+)
+from sm.core.outcome import Unreachable
 from sm.engine.dispatch import Job
-from sm.engine.effectors.alias import AliasEffectors
 from sm.engine.faultpoints import KillAt, NoFaults
 
 OTHER = "d" * 26
@@ -230,49 +236,31 @@ async def test_what_is_cancelled_at_the_end_stays_outstanding(engine: Engine, ch
     assert len(await engine.journal.outstanding()) == 1
 
 
-async def test_after_its_quarantine_the_alias_is_written_no_more(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Three are approved; the first report can't be folded; the two that waited in the lane are not carried out."""
-    true_fold = rules.fold
+async def test_after_its_quarantine_the_alias_is_written_no_more(engine: Engine) -> None:
+    """What waited for its turn is not carried out; it stays in the outbox, and what is said goes out."""
+    request_id = await engine.ask("pypi.org")
+    request = engine.writer.state(ALIAS_STREAM).data.requests[request_id]
+    press = NetworkDecided(
+        "approve", CHANNEL, "u" * 26, "james", "button", card_id=request.card_id, request_id=request_id
+    )
+    await engine.happen(ALIAS_STREAM, press)
+    await engine.happen(ALIAS_STREAM, StreamQuarantined("a test", 1))
+    await engine.happen(ALIAS_STREAM, NetworkListRequested("net", CHANNEL, "james"))
+    writes: list[Job] = []
 
-    def fold(state, recorded):
-        if recorded.event.KIND == "alias.failed" and state.name != "quarantined":
-            raise ZeroDivisionError
-        return true_fold(state, recorded)
+    async def write(job: Job) -> Event:
+        writes.append(job)
+        return AliasFailed("write", "forbidden", "no")
 
-    gate = asyncio.Event()
+    async def say(job: Job) -> Event:
+        return PostSent(job.id, CHANNEL, "p" * 26)
 
-    class Wall:
-        writes = 0
-
-        async def save(self, *, before_write, **_):
-            await before_write(())
-            self.writes += 1
-            await gate.wait()
-            raise Refused("rejected", "no")
-
-    wall = Wall()
-    alias = AliasEffectors(wall, still_ours=nothing, writer=engine.writer)  # type: ignore[arg-type]
-
-    async def card(job: Job) -> Event:
-        return CardPosted(job.command.card_id, "p" * 26, CHANNEL)
-
-    monkeypatch.setattr(rules, "fold", fold)
-    engine.dispatch({SaveAlias: alias.save, PostCard: card})
-    for domain in ("a.example", "b.example", "c.example"):
-        request_id = await engine.ask(domain)
-        request = engine.writer.state(ALIAS_STREAM).data.requests[request_id]
-        pressed = CardPressed(request.card_id, request_id, "approve", CHANNEL, "p" * 26, "u" * 26, "james")
-        await engine.happen(ALIAS_STREAM, pressed)
-    await until(lambda: wall.writes == 1)
-    gate.set()
-    await until(lambda: engine.writer.state(ALIAS_STREAM).name == "quarantined")
+    dispatcher = engine.dispatch({WriteAlias: write, ResolveCard: write, Say: say})
+    dispatcher.take(issued for commit in engine.commits for issued in commit.commands)
+    await until(lambda: engine.recorded("post.sent"))
     await settled()
-    assert wall.writes == 1
-    assert [recorded.event.code for recorded in engine.recorded("alias.failed")] == ["rejected"]
-    left = [row.kind for row in await engine.journal.outstanding() if row.kind == "alias.save"]
-    assert left == ["alias.save", "alias.save"]
+    assert writes == []
+    assert [row.kind for row in await engine.journal.outstanding()] == ["card.resolve", "alias.write"]
 
 
 # --- the fault of the command line -------------------------------------------------------------------------------------
@@ -291,11 +279,11 @@ def test_every_kind_of_command_can_be_named_as_a_fault(kind: str) -> None:
 def test_a_fault_that_is_none_is_refused_with_those_that_are(text: str) -> None:
     with pytest.raises(ValueError, match="after_commit, after_effect") as caught:
         KillAt.parse(text)
-    assert "alias.save" in str(caught.value)
+    assert "alias.write" in str(caught.value)
 
 
 def test_lanes_are_named_by_what_must_keep_its_order() -> None:
     assert Say(CHANNEL, "help").lane == f"chat:{CHANNEL}"
-    assert SaveAlias(ALIAS, "r1", "pypi.org").lane == f"alias:{ALIAS}"
+    assert WriteAlias(ALIAS, ("pypi.org",), ()).lane == f"alias:{ALIAS}"
     assert AppendLine("s1", 1, 0, "{}\n").lane == "vm:s1"
-    assert AliasFailed("r1", "pypi.org", "save", "x", "y").KIND == "alias.failed"
+    assert AliasFailed("write", "x", "y").KIND == "alias.failed"

@@ -133,13 +133,28 @@ class Story:
                 )
             case "timer.set":
                 return e.TimerFired(command.name, command.generation)
-            case "alias.save" if well:
-                return e.AliasSaved(command.request_id, command.domain, True, (), (command.domain,), None)
+            case _:
+                return self._outcome_of_the_network(command, well=well)
+
+    def _outcome_of_the_network(self, command: Any, *, well: bool) -> e.Event:
+        match command.KIND:
+            case "chat.say_privately":
+                return e.PostSent("id", "d" * 26, "p" * 26)
+            case "card.resolve":
+                status = self.chance.choice(["found", "none", "unknown"])
+                return e.CardResolved(
+                    command.card_id, tuple(e.Resolved(domain, status) for domain in command.domains)
+                )
+            case "alias.write" if well:
+                names = tuple(e.Resolved(domain, "found", ("1.2.3.4",)) for domain in command.add)
+                return e.AliasWritten(command.add, command.remove, names, True, command.add, ())
             case "alias.apply" if well:
                 resolved = self.chance.choice(["seen", "unseen", "unknown"])
-                return e.AliasApplied(command.request_id, command.domain, resolved, None)
-            case "alias.save" | "alias.apply":
-                return e.AliasFailed(command.request_id, command.domain, "save", "forbidden", "no")
+                return e.AliasApplied(command.added, command.removed, resolved, None)
+            case "alias.write" | "alias.apply":
+                return e.AliasFailed(command.KIND.removeprefix("alias."), "forbidden", "no")
+            case "network.try":
+                return e.NetworkTried(command.domain, self.chance.choice(["reachable", "unknown"]), "")
             case _:
                 return self._outcome_of_place(command)
 
@@ -215,15 +230,15 @@ class Story:
         requests = list(self.engine.writer.state(ALIAS_STREAM).data.requests.values())
         if requests:
             request = self.chance.choice(requests)
-            action = self.chance.choice(["approve", "deny", "dance"])
-            press = e.CardPressed(
-                request.card_id,
-                request.request_id,
+            action = self.chance.choice(["approve", "session", "hour", "deny", "retry"])
+            press = e.NetworkDecided(
                 action,
                 request.channel_id,
-                request.post_id,
                 JAMES.id,
                 "james",
+                "button",
+                card_id=request.card_id,
+                request_id=request.request_id,
             )
             await self.engine.happen(ALIAS_STREAM, press)
 
@@ -397,7 +412,7 @@ async def test_an_event_that_could_not_be_folded_then_is_accepted_where_its_quar
     true_fold = rules.fold
 
     def fold(state, recorded):
-        if isinstance(recorded.event, e.NetworkRequested) and recorded.event.domain == "bad.example":
+        if isinstance(recorded.event, e.NetworkRequested) and recorded.event.asks[0].domain == "bad.example":
             raise ZeroDivisionError
         return true_fold(state, recorded)
 
@@ -416,7 +431,8 @@ async def test_an_event_that_can_be_folded_no_more_diverges_only_its_own_stream(
 ) -> None:
     engine = await start_engine(path)
     await engine.at_once(
-        said("@claude help"), happened(ALIAS_STREAM, e.NetworkRequested("r1", "s1", CHANNEL, "pypi.org"))
+        said("@claude help"),
+        happened(ALIAS_STREAM, e.NetworkRequested("s1", CHANNEL, (e.Ask("r1", "pypi.org"),))),
     )
     await engine.crash()
     true_fold = rules.fold

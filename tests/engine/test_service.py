@@ -18,7 +18,7 @@ from engine_kit import ALIAS, CHANNEL_STREAM, Engine, ManualClock, ready_session
 
 from sm.core import fold as rules
 from sm.core.commands import Say
-from sm.core.events import ChannelJoined, NetworkRequested
+from sm.core.events import Ask, ChannelJoined, NetworkRequested
 from sm.engine import service as module
 from sm.engine.faultpoints import NoFaults
 from sm.journal.claim import this_process
@@ -49,6 +49,7 @@ class Running:
             "SM_OPNSENSE_KEY": "k" * 20,
             "SM_OPNSENSE_SECRET": "s" * 20,
             "SM_JOURNAL": str(path),
+            "SM_RESOLVER": "127.0.0.1:1",
             "SM_LISTEN_ADDR": f"127.0.0.1:{self.port}",
             "SM_CALLBACK_URL": f"http://127.0.0.1:{self.port}/callback",
         }
@@ -200,10 +201,11 @@ async def test_a_press_of_before_the_start_still_counts_and_waits_for_the_firewa
     serve: Serve, start_engine: Any, town: Town, path: Path
 ) -> None:
     engine = await start_engine(path)
-    asked = NetworkRequested("r1", "s1", town.channel, "pypi.org")
+    asked = NetworkRequested("s1", town.channel, (Ask("r1", "pypi.org"),))
     await engine.happen(f"alias:{ALIAS}", asked)
     await leave(engine)
     await serve()
     await until(town.ours)
-    assert await town.press("james", town.ours()[0].id) == 200
+    [card] = town.ours()
+    assert await town.press("james", card.id, town.buttons(card)[0]["id"]) == 200
     await until(lambda: town.messages()[0].startswith("⏳ **Network Request:** `pypi.org`"))

@@ -19,14 +19,14 @@ from engine_kit import (
 
 from sm.core import fold as rules
 from sm.core import streams
-from sm.core.events import ChannelJoined, Event, NetworkRequested, PostSent
+from sm.core.events import Ask, ChannelJoined, Event, NetworkRequested, PostSent
 from sm.engine.writer import Submission
 from sm.journal.errors import JournalError
 from sm.journal.hashing import ChainVerifier
 from sm.journal.masking import Masker
 
 JOINED = ChannelJoined(CHANNEL, "claude-project", None)
-ASKED = NetworkRequested("r1", "s1", CHANNEL, "pypi.org")
+ASKED = NetworkRequested("s1", CHANNEL, (Ask("r1", "pypi.org"),))
 
 
 def breaks_on(monkeypatch: pytest.MonkeyPatch, kind: str, stream_kind: str) -> None:
