@@ -64,6 +64,12 @@ async def find_odd(
     if any(there.isdisjoint(answers.get(entry, ())) for entry in named):
         return Odd(code, address)
     ours = tuple(await names.resolve(wish) if resolved is None else resolved)
+    turned = {name.domain for row in left for name in ours if addresses.canonical(row) in name.addresses}
+    if turned:  # our own resolver says it, too
+        return Odd(code, address, tuple(sorted(turned)))
+    there = {addresses.canonical(row) for row in table}
+    if any(there.isdisjoint(answers.get(entry, ())) for entry in named):
+        return Odd(code, address)
     suspects = _unlike(there, ours, data)
     if not suspects and len(ours) == 1 and not _one_turned_before(data):
         suspects = (ours[0].domain,)

@@ -25,7 +25,8 @@ def decided(action: str, *names: str, **more: Any) -> NetworkDecided:
 
 async def test_what_was_decided_for_another_alias_is_written_into_that_one_alone(wall: Wall) -> None:
     """The operator names another alias, and writes for the one before are still to be done."""
-    stream, store = streams.alias(BEFORE), wall.peer._store
+    stream = streams.alias(BEFORE)
+    store = wall.peer._store  # pyright: ignore[reportPrivateUsage]
     name = str(uuid.UUID(int=7))
     store.aliases[name] = alias(name, BEFORE, "host", "example.com")
     await wall.engine.happen(stream, decided("approve", "pypi.org", scope="hour"))
@@ -42,3 +43,34 @@ async def test_an_alias_of_before_that_is_gone_fails_and_nothing_is_written(wall
     await wall.quiet()
     (request,) = wall.engine.writer.state(stream).data.requests.values()
     assert (request.state, request.detail, wall.content) == ("failed", "alias_missing", [HELD])
+
+
+async def test_a_retry_of_what_turned_meanwhile_opens_nothing_and_is_no_approval(wall: Wall) -> None:
+    await wall.approve("example.com")
+    wall.arm("reconfigure_lost")
+    wall.cron = False
+    (request,) = await wall.approve("pypi.org")
+    assert wall.state(request) == "failed"
+    wall.zone.set("pypi.org", ["10.0.0.5"])
+    await wall.press(wall.data.requests[request.request_id], "retry")
+    assert wall.state(request) == "closed"
+    assert ("approved", "pypi.org") not in wall.heard()
+    assert wall.content == [HELD, "example.com"]
+    assert "10.0.0.5" not in wall.open
+
+
+async def test_nor_where_it_is_loaded_beside_another_that_did_not_turn(wall: Wall) -> None:
+    """And beside somebody else's name which leads nowhere now: what our own resolver says is not laid at its door."""
+    await wall.edit("gone.example")
+    await wall.approve("example.com")
+    wall.arm("reconfigure_lost", times=None)
+    wall.cron = False
+    good, bad = await wall.approve("crates.io", "pypi.org")
+    wall.faults.clear("opnsense", "reconfigure_lost")
+    wall.zone.set("pypi.org", ["10.0.0.5"])
+    for request in (good, bad):
+        await wall.press(wall.data.requests[request.request_id], "retry", wait=False)
+    await wall.quiet()
+    assert (wall.state(good), wall.state(bad)) == ("approved", "closed")
+    assert wall.content == [HELD, "gone.example", "example.com", "crates.io"]
+    assert "10.0.0.5" not in wall.open

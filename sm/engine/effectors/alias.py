@@ -110,6 +110,8 @@ class AliasEffectors:
     async def apply(self, job: Job) -> Event:
         """Reconfigure, and see that the table changed; what came into it is judged, too."""
         command = cast("ApplyAlias", job.command)
+        if command.table_before is None and (turned := await self._turned(command)) is not None:
+            return turned
         try:
             applied = await self._client.of(command.alias).apply(
                 command.added,
@@ -128,6 +130,14 @@ class AliasEffectors:
             refused=refused,
             address=address,
         )
+
+    async def _turned(self, command: ApplyAlias) -> AliasApplied | None:
+        """Loaded once more without a write: what was judged then may have turned, and nothing else is to be loaded."""
+        names = await self._names.resolve(command.added)
+        if command.removed or not names or not all(name.refused for name in names):
+            return None
+        code, address = names[0].refused, names[0].address
+        return AliasApplied(command.added, (), "unseen", table=None, refused=code, address=address)
 
     async def _judge_table(self, job: Job, table: tuple[str, ...] | None) -> tuple[str, str]:
         """An address that came with this write and may not be open, unless somebody else's entry explains it."""
