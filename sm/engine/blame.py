@@ -60,9 +60,6 @@ async def find_odd(
     code, address = addresses.judge(left, peers)
     if not code:
         return Odd()
-    there = {addresses.canonical(row) for row in table}
-    if any(there.isdisjoint(answers.get(entry, ())) for entry in named):
-        return Odd(code, address)
     ours = tuple(await names.resolve(wish) if resolved is None else resolved)
     turned = {name.domain for row in left for name in ours if addresses.canonical(row) in name.addresses}
     if turned:  # our own resolver says it, too
