@@ -122,7 +122,7 @@ def test_the_lines_are_for_a_person(run: Run) -> None:
         "accepted  bücher.de → xn--bcher-kva.de: it has characters outside of ASCII, which may look like others (unicode)",
         "accepted  xn--bcher-kva.de (bücher.de): it has characters outside of ASCII, which may look like others (unicode)",
         "refused   co.uk: that is a whole registry, not one host; name the host (public_suffix)",
-        "refused   https://pypi.org/simple: a host is opened, not an address on it; write the host's name alone; perhaps pypi.org is meant (a_url)",
+        "refused   https://pypi.org/simple: a host is opened, not a page on it; write the host's name alone; perhaps pypi.org is meant (a_url)",
         "refused   -x: write a plain host name: letters, digits and hyphens, with dots between (not_a_host_name)",
         "refused   (nothing): name one host, such as example.com (empty)",
     ]  # fmt: skip

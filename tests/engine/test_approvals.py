@@ -287,7 +287,7 @@ async def test_a_click_of_the_approver_on_a_card_that_was_revoked_is_not_taken_f
     await bench.engine.happen(ALIAS_STREAM, revoked)
     assert card.state == "closed"
     said = await card.send("james", "approve")
-    assert said == "`pypi.org` was approved by @james and is closed again. Nothing was changed."
+    assert said == "`pypi.org` was approved by @james, but is not any more. Nothing was changed."
     assert (card.state, grants(bench)) == ("closed", [])
 
 

@@ -315,7 +315,7 @@ async def test_revoke_takes_it_back_and_says_so_when_it_is_out(room: Room, card:
     assert "`pypi.org` is closed, revoked by @james" in said
     assert "Connections that are open now may persist" in said
     assert (grants(bench), bench.firewall.content) == ([], [])
-    await card.shows("is closed again: it was taken back")
+    await card.shows("but is not any more: it was taken back")
 
 
 async def test_revoke_of_a_set_takes_back_what_is_open_of_it(room: Room, card: Card, bench: Bench) -> None:
@@ -381,7 +381,7 @@ async def test_pending_and_net_name_nothing_of_another_channel(
     assert "secret" not in pending
     assert theirs.post_id not in pending
     net = await room.answer("james", "@claude net")
-    assert "- `example.com` until it is revoked, by another channel" in net
+    assert "- `example.com` until it is revoked, by somebody in another channel" in net
     assert "kim" not in net
 
 

@@ -101,7 +101,7 @@ def test_each_end_of_a_grant_has_its_words() -> None:
 )
 def test_a_closed_card_says_why(code: str) -> None:
     text = shown("closed", detail=code)
-    assert text.startswith("🔒 `pypi.org` was approved by @james and is closed again: ")
+    assert text.startswith("🔒 `pypi.org` was approved by @james, but is not any more: ")
     assert ("`10.0.0.5`" in text) == ("10.0.0.5" in code)
     assert "_" not in text
 
@@ -313,7 +313,7 @@ def test_net_lists_what_is_open_for_whom_and_until_when() -> None:
     assert render("net", facts, bot=BOT).splitlines() == [
         "Open by a decision:",
         "- `a.example` until it is revoked, by @james",
-        "- `b.example` until 2026-11-24 20:52 UTC, by another channel",
+        "- `b.example` until 2026-11-24 20:52 UTC, by somebody in another channel",
         "- `c.example` for session `abc12345`, by @sarah, not open yet",
         "- `d.example` withdrawn: it leads to an address that is not public (was approved by @james)",
         "In the alias `llm` besides: `api.example`",
@@ -324,7 +324,7 @@ def test_pending_lists_the_open_cards_with_links() -> None:
     facts = {"cards": f"post1\tpypi.org b.example\tacme/webapp\tabc12345\t{UNTIL}", "more": "0"}
     text = render("pending", facts, bot=BOT, link="https://chat.example/_redirect/pl/")
     assert text.splitlines()[1] == (
-        "- `pypi.org`, `b.example`: [2 hosts](https://chat.example/_redirect/pl/post1), for session `abc12345` on "
+        "- `pypi.org`, `b.example`: [its card](https://chat.example/_redirect/pl/post1), for session `abc12345` on "
         "**acme/webapp**, until 2026-11-24 20:52 UTC"
     )
     assert render("pending", {"cards": "", "more": "0"}, bot=BOT) == "Nothing waits for a decision."

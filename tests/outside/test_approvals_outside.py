@@ -260,12 +260,12 @@ async def test_what_is_open_for_a_session_is_closed_with_it(scene: Scene) -> Non
         await other.hears(f"[NETWORK_APPROVED: {domain}]")
         assert domain in await other.alias()
         said = await scene.says("@claude net")
-        assert f"- `{domain}` for session `{other.session}`, by another channel" in said
+        assert f"- `{domain}` for one session, by somebody in another channel" in said
         await chat.say("@claude stop")
         await chat.sees("✅ Stopped.")
         await other.is_open(domain, wanted=False)
         await chat.shows(
-            card, f"🔒 `{domain}` was approved by @sarah and is closed again: the session is over."
+            card, f"🔒 `{domain}` was approved by @sarah, but is not any more: the session is over."
         )
 
 
@@ -274,7 +274,7 @@ async def test_pending_net_and_revoke(scene: Scene) -> None:
     card = await scene.asks(waiting)
     said = await scene.says("@claude pending")
     link = f"{scene.peers.variables['SM_MATTERMOST_URL']}/_redirect/pl/{card['id']}"
-    assert f"- `{waiting}`: [1 host]({link}), for session `{scene.session}` on **acme/webapp**" in said
+    assert f"- `{waiting}`: [its card]({link}), for session `{scene.session}` on **acme/webapp**" in said
     other = await scene.asks(opened)
     assert await scene.chat.tap(other, "approve") == 200
     await scene.chat.shows(other, f"✅ `{opened}` approved by @james")
@@ -287,7 +287,7 @@ async def test_pending_net_and_revoke(scene: Scene) -> None:
         scene, scene.sarah, f"@claude revoke {opened}"
     )
     assert opened not in await scene.alias()
-    await scene.chat.shows(other, f"🔒 `{opened}` was approved by @james and is closed again")
+    await scene.chat.shows(other, f"🔒 `{opened}` was approved by @james, but is not any more")
     assert opened not in await scene.says("@claude net")
     said = await scene.says(f"@claude revoke {THEIRS}")
     assert "remains open" in said
@@ -356,7 +356,7 @@ async def test_a_name_that_turns_is_withdrawn_and_needs_a_new_decision(scene: Sc
     withdrawn = f"⚠️ `{domain}` is withdrawn: it leads to an address that is not public (`10.0.0.5`)."
     said = await scene.chat.sees(withdrawn)
     assert f"`@claude approve {domain}`" in said["message"]
-    await scene.chat.shows(card, f"🔒 `{domain}` was approved by @james and is closed again", "`10.0.0.5`")
+    await scene.chat.shows(card, f"🔒 `{domain}` was approved by @james, but is not any more", "`10.0.0.5`")
     await scene.leads(domain, "10.0.0.5")
     await scene.peers.control("POST", "resolver/dns", {"name": domain, "same": True})
     await scene.chat.say(f"please open {domain}")
@@ -399,6 +399,10 @@ async def test_what_an_administrator_had_put_there_stays_there_when_it_is_revoke
     await scene.hears(f"[NETWORK_APPROVED: {domain}]")
     said = await scene.says(f"@claude revoke {domain}")
     assert said.startswith(f"⚠️ `{domain}` is revoked, but remains open: ")
+    shown = await scene.chat.shows(
+        card, f"`{domain}` was approved by @james, but is not any more: it was taken"
+    )
+    assert "closed" not in shown["message"]
     await scene.looks()
     assert domain in await scene.alias()
     await scene.edits(remove=[domain])

@@ -364,7 +364,7 @@ def test_a_name_that_was_refused_before_any_card_is_found_in_the_sessions(story,
     (refused,) = labelled(lines, "refused")
     assert refused == (
         f"{story.stamp('agent.line_received')}session {SESSION} asked, no card: an_address"
-        " (addresses are not opened, in no notation; ask for the host's name)"
+        " (addresses are not opened, in any notation; ask for the host's name)"
     )
 
 

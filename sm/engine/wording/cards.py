@@ -65,7 +65,7 @@ def _row(row: CardRow) -> str:
         case "superseded":
             return f"➖ {shown}: the session is over. Nothing was opened."
         case _:
-            return f"🔒 {shown} was approved {who} and is closed again: {ending(row.detail)}."
+            return f"🔒 {shown} was approved {who}, but is not any more: {ending(row.detail)}."
 
 
 def _chosen(row: CardRow) -> str:

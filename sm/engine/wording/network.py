@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sm.core import domains
 from sm.engine.wording.outcomes import behind, ending, tried, when
-from sm.engine.wording.phrases import Facts, code, counted, line, listed
+from sm.engine.wording.phrases import Facts, code, line, listed
 
 MAX_NAMED = 5  # hosts of one card
 LEADS_WRONG = frozenset({"not_global", "is_peer"})  # the hint of these is the address
@@ -42,7 +42,8 @@ def _asked_again(facts: Facts) -> str:
 def _card_waits(facts: Facts) -> str:
     names = listed(facts["domains"].split(), MAX_NAMED)
     link = f"[its card]({facts['link']}{facts['post']})" if facts["post"] else "its card"
-    return f"⏳ {names} still waits for a decision on {link}. From {_when(facts['expires_ms'])} on it stays closed."
+    waits = "wait" if len(facts["domains"].split()) > 1 else "waits"
+    return f"⏳ {names} still {waits} for a decision on {link}. From {_when(facts['expires_ms'])} on it stays closed."
 
 
 def _which_session_scope(facts: Facts) -> str:
@@ -102,7 +103,7 @@ def _too_late(facts: Facts) -> str:
         case "superseded":
             return f"Too late for `{facts['domain']}`: the session is over. Nothing was changed."
         case _:
-            return f"`{facts['domain']}` was approved{who} and is closed again. Nothing was changed."
+            return f"`{facts['domain']}` was approved{who}, but is not any more. Nothing was changed."
 
 
 def _approvals_closed(_: Facts) -> str:
@@ -185,7 +186,7 @@ def _net(facts: Facts) -> str:
 
 def _grant(fields: list[str]) -> str:
     domain, state, scope, until_ms, user, session, reason = fields
-    who = f"@{user}" if user else "another channel"
+    who = f"@{user}" if user else "somebody in another channel"
     whose = f"session `{session}`" if session else "one session"
     until = {"session": f"for {whose}", "hour": f"until {when(int(until_ms))}"}.get(
         scope, "until it is revoked"
@@ -206,7 +207,7 @@ def _pending(facts: Facts) -> str:
 def _waiting(fields: list[str], link: str) -> str:
     post, names, title, session, expires_ms = fields
     shown = listed(names.split(), MAX_NAMED)
-    where = f"[{counted(len(names.split()), 'host', 'hosts')}]({link}{post})" if post else "on its way"
+    where = f"[its card]({link}{post})" if post else "its card is on its way"
     until = f", until {when(int(expires_ms))}" if expires_ms != "0" else ""
     return f"- {shown}: {where}, for session `{session}` on **{line(title)}**{until}"
 
