@@ -419,7 +419,7 @@ class Service:
             AppendLine: agent.append,
             StopAgent: agent.stop,
             ProbeMessage: agent.probe,
-            SetTimer: TimerEffectors(self._clock).wait,
+            SetTimer: TimerEffectors(self._clock, lambda: self.writer.recorded_ms).wait,
             ResolveCard: alias.resolve_card,
             WriteAlias: alias.write,
             ApplyAlias: alias.apply,

@@ -112,6 +112,11 @@ class Writer:
         """Call `listener` after each commit, before the submitters hear of it."""
         self._listeners.append(listener)
 
+    @property
+    def recorded_ms(self) -> int:
+        """The time of the last event; it never goes back."""
+        return self._ms
+
     def state(self, stream: str) -> StreamState:
         """A stream as of the last commit."""
         known = self.states.get(stream)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import uuid
 from typing import Any, cast
 
-from engine_kit import CHANNEL, SARAH
+import pytest
+from engine_kit import ALIAS_STREAM, CHANNEL, NOON_MS, SARAH
 from wall_kit import HELD, Wall
 
 from sm.core import streams
+from sm.core.alias.ledger import HOUR_MS
+from sm.core.commands import SetTimer
 from sm.core.events import NetworkDecided, Verdict
+from sm.engine.dispatch import Job
+from sm.engine.effectors.timers import TimerEffectors
+from sm.engine.writer import Issued
 from sm.sandbox.opnsense.store import alias
 
 BEFORE = "alias_of_before"
@@ -74,3 +80,41 @@ async def test_nor_where_it_is_loaded_beside_another_that_did_not_turn(wall: Wal
     assert (wall.state(good), wall.state(bad)) == ("approved", "closed")
     assert wall.content == [HELD, "gone.example", "example.com", "crates.io"]
     assert "10.0.0.5" not in wall.open
+
+
+class SetClock:
+    """Real time goes on; what the clock shows is set at will."""
+
+    def __init__(self, ms: int, *, back_at_s: float = 0) -> None:
+        self.ms, self.real_s, self.back_at_s = ms, 0.0, back_at_s
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    async def sleep(self, seconds: float) -> None:
+        self.real_s += seconds
+        self.ms += round(seconds * 1000)
+        if self.real_s == self.back_at_s:
+            self.ms -= HOUR_MS
+
+
+@pytest.mark.parametrize(
+    ("set_by_ms", "waits_s"), [(-HOUR_MS, 3600), (-9000 * HOUR_MS, 3600), (HOUR_MS // 2, 1800), (HOUR_MS, 0)]
+)
+async def test_an_hour_is_an_hour_at_most_whenever_the_clock_is_set(set_by_ms: int, waits_s: int) -> None:
+    """Before the timer is waited for, as after a restart."""
+    clock = SetClock(NOON_MS + set_by_ms)
+    timers = TimerEffectors(clock, lambda: NOON_MS)
+    await timers.wait(hour_timer())
+    assert clock.real_s == waits_s
+
+
+async def test_an_hour_is_an_hour_too_when_the_clock_is_set_back_meanwhile() -> None:
+    clock = SetClock(NOON_MS, back_at_s=600)
+    await TimerEffectors(clock, lambda: NOON_MS).wait(hour_timer())
+    assert (clock.real_s, clock.ms) == (3600, NOON_MS)
+
+
+def hour_timer() -> Job:
+    """Set at noon, by whoever chose an hour."""
+    return Job(Issued("c", ALIAS_STREAM, 1, SetTimer("", "grant:g1x0", 0, NOON_MS + HOUR_MS)), doubtful=True)
