@@ -38,10 +38,14 @@ class LedgerWorld:
     world: World = field(factory=World)
     ours: set[str] = field(factory=set)  # entries that a write of ours put there, as far as anybody can tell
     unnoticed: set[str] = field(factory=set)  # taken out by others, and no read of ours has shown it yet
+    confirmed: set[str] = field(factory=set)  # brought in, and read back
+    taken_out: set[str] = field(factory=set)  # confirmed, then a read showed it missing; nobody decided anew
     leads: dict[str, str] = field(
         factory=dict
     )  # what a name leads to; a public address where nothing is said
     rejects: set[str] = field(factory=set)  # names that OPNsense takes for none
+    doubtful: set[str] = field(factory=set)  # ours because nobody can tell whose
+    reads: dict[str, int] = field(factory=dict)  # how often each write recorded what it read
     refusal: str = ""  # the code with which the next request is refused
     shows: str = "seen"  # what the firewall's table shows after a reload
     job: Iterator[None] | None = None
@@ -66,8 +70,7 @@ class LedgerWorld:
         """
         if name not in self.entries:
             self.entries.append(name)
-            if self._is_in_doubt(name):
-                self.ours.add(name)
+            self._mark_doubtful({name})
         self.unnoticed.discard(name)
 
     def others_remove(self, name: str) -> None:
@@ -76,15 +79,15 @@ class LedgerWorld:
             self.entries.remove(name)
             self.unnoticed.add(name)
 
-    def _is_in_doubt(self, name: str) -> bool:
-        entry, writing = self.data.entries.get(name), self.data.writing
-        if entry is not None and entry.ours and not entry.confirmed:
-            return True
-        if writing is None:
-            return False
-        return name in writing.remove or (
-            name in writing.add and writing.first is not None and name not in writing.first
-        )
+    def _mark_doubtful(self, names: set[str]) -> None:
+        entries, writing = self.data.entries.values(), self.data.writing
+        self.ours.update(names & {entry.domain for entry in entries if entry.ours and not entry.confirmed})
+        if writing is not None:
+            self.ours.update(names & set(writing.remove))
+        if writing is not None and writing.first is not None:
+            coming = names & set(writing.add) - set(writing.first) - self.ours
+            self.doubtful.update(coming)
+            self.ours.update(coming)
 
     def resolve(self, names: tuple[str, ...]) -> tuple[e.Resolved, ...]:
         """What our resolver says now."""
@@ -108,12 +111,21 @@ class LedgerWorld:
         if next(self.job, "over") == "over":
             self.job = None
 
+    def run(self, steps: int = 200) -> None:
+        """So many steps, or as many as there are to do."""
+        for _ in range(steps):
+            if not self.waiting(*OF_THE_ALIAS):
+                return
+            self.step()
+        assert steps < 200, "the writes come to no end"
+
     def crash(self) -> None:
         """The process ends: what the effector knew is gone, the command is still to be done."""
         self.job, self.look = None, None
 
     def _report(self, issued: Issued, event: e.Event) -> None:
         self.world.settled.add(issued.id)
+        self.doubtful.clear()
         self.world >> event
         self._note(event)
 
@@ -121,8 +133,16 @@ class LedgerWorld:
         """What a read has shown not to be there is nobody's any more."""
         if isinstance(event, e.AliasRead | e.AliasWritten | e.AliasObserved):
             self.ours.intersection_update(event.entries)
+        if isinstance(event, e.AliasWritten):
+            self.confirmed.difference_update(event.remove)
+            self.confirmed.update(set(event.add) & set(event.entries))
         if isinstance(event, e.AliasObserved):
             self.unnoticed.intersection_update(event.entries)
+            self._note_missing(self.confirmed - set(event.entries))
+
+    def _note_missing(self, names: set[str]) -> None:
+        self.confirmed.difference_update(names)
+        self.taken_out.update(names)
 
     def _is_refused(self, issued: Issued, step: str) -> bool:
         code, self.refusal = self.refusal, ""
@@ -148,11 +168,16 @@ class LedgerWorld:
                 break
             if write == WRITES:
                 return  # somebody undoes it each time: it is begun again
+            self.reads[issued.id] = self.reads.get(issued.id, 0) + 1
             self._record_read(content, command)
             yield
             if self._is_refused(issued, "write"):
                 return
             if self.rejects.intersection(good):
+                if (
+                    self.reads[issued.id] == 1
+                ):  # no request of this write came through, so none brought them in
+                    self.ours.difference_update(self.doubtful)
                 self._report(issued, e.AliasFailed("write", "rejected", ""))
                 return
             self._save(content, wanted)
@@ -166,13 +191,15 @@ class LedgerWorld:
         self.world >> read
         self._note(read)
         self.unnoticed.intersection_update({*content, *command.add, *command.remove})
-        meanwhile = set(self.entries) - set(content)
-        self.ours.update(name for name in meanwhile if self._is_in_doubt(name))
+        self._note_missing(self.confirmed - {*content, *command.add, *command.remove})
+        self._mark_doubtful(set(self.entries) - set(content))
 
     def _save(self, content: tuple[str, ...], wanted: list[str]) -> None:
         """`setItem`: the whole content is replaced, whatever others did since it was read."""
         lost = [entry for entry in content if entry not in wanted and entry not in self.ours]
         assert not lost, f"{lost} stood there before our write, and no write of ours had put it there"
+        back = self.taken_out & (set(wanted) - set(content))
+        assert not back, f"{back} was taken out by others, and nobody decided anew"
         self.ours.update(set(wanted) - set(content))
         self.entries[:] = wanted
         self.unnoticed.difference_update(wanted)

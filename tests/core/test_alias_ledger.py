@@ -224,6 +224,19 @@ def test_a_name_that_opnsense_rejects_keeps_out_none_of_the_others(world: World)
 # --- refused by OPNsense --------------------------------------------------------------------------------------------------
 
 
+def test_what_an_earlier_request_brought_in_is_ours_also_when_a_later_one_is_rejected(world: World):
+    world.press(F)  # under way, so that the next two are one write
+    world.press(A).press(D).written().applied()
+    world.read()
+    world.firewall.append(A)  # our own request, when the other name had no address; then we died
+    world.read().alias_failed(code="rejected")
+    world.alias_failed(code="forbidden")
+    world.observed().written().applied()
+    assert world.alias.entries[A].ours
+    world.written().applied().post(f"@claude revoke {A}").written()
+    assert world.firewall == [BEFORE, F, D]
+
+
 def test_the_names_that_a_refusal_says_are_the_ones(world: World):
     world.press(D)
     second(world).asked("b.example", "c.example", "d.example")

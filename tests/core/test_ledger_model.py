@@ -28,12 +28,16 @@ from .outcomes import reports
 from .playbook import PYTHON, World
 from .refold import refold
 
-NAMES = [*PYTHON.domains, "a.example", "b.example"]
+NAMES = [*PYTHON.domains, "a.example"]
 HOUR_MS = 3_600_000
 SCOPES = {"approve": "", "set": "", "session": "session", "hour": "hour"}
 
 names = st.sampled_from(NAMES)
 numbers = st.integers(0, 7)
+channels = st.sampled_from(["ch1", "ch2"])
+scopes = st.sampled_from(["", "hour", "session"])
+codes = st.sampled_from(["forbidden", "disabled"])
+few = st.integers(0, 6)  # steps: a write has seven, a reload three
 users = st.sampled_from(["james", "sarah"])
 
 
@@ -69,6 +73,12 @@ class Ledger(RuleBasedStateMachine):
             assert may_withdraw, "a grant ended for no reason"
             self.has_cause(known[gone])
         self.live = now
+        last = self.world.recorded[-1].event if self.world.recorded else None
+        if may_withdraw and isinstance(last, e.AliasWritten | e.AliasObserved):
+            turned = {name.domain for name in self.refused_names()}
+            assert not turned & {grant.domain for grant in now.values()}, (
+                "it leads where nothing may be opened"
+            )
 
     def has_cause(self, grant: Grant) -> None:
         assert grant.state == "withdrawn"
@@ -132,14 +142,16 @@ class Ledger(RuleBasedStateMachine):
 
     # --- people -----------------------------------------------------------------------------------------------------
 
-    @rule(channel=st.sampled_from(["ch1", "ch2"]), asked=st.lists(names, min_size=1, max_size=3, unique=True))
-    def an_agent_asks(self, channel: str, asked: list[str]) -> None:
+    @rule(channel=channels, asked=st.lists(names, min_size=1, max_size=3, unique=True), posted=st.booleans())
+    def an_agent_asks(self, channel: str, asked: list[str], posted: bool) -> None:
         asks = tuple(e.Ask(f"r{self.asked}x{number}", name) for number, name in enumerate(asked))
         self.asked += 1
         self.world >> e.NetworkRequested(
             self.session(channel), channel, asks, user_id="u-james", user_name="james"
         )
         self.keeps()
+        while posted and self.sut.waiting("card.resolve", "card.post"):
+            self.something_else_is_reported(number=0, which=0)
 
     def requests(self) -> list[Request]:
         return [request for request in self.sut.data.requests.values() if request.card_id]
@@ -167,6 +179,8 @@ class Ledger(RuleBasedStateMachine):
             self.goes({own.grant_id} if own is not None and is_own else set())
         else:
             self.keeps()
+        if request.state == "pending" and action in {"approve", "hour"}:
+            assert "pending" not in {other.state for other in self.sut.data.asked(request.domain)}
 
     @precondition(lambda self: self.requests())
     @rule(number=numbers)
@@ -177,7 +191,7 @@ class Ledger(RuleBasedStateMachine):
         self.decide("set", request.channel_id, "james", card_id=request.card_id, request_id="set:python")
         self.changes(PYTHON.domains, "", ended)
 
-    @rule(name=names, scope=st.sampled_from(["", "hour", "session"]), channel=st.sampled_from(["ch1", "ch2"]))
+    @rule(name=names, scope=scopes, channel=channels)
     def somebody_approves_by_name(self, name: str, scope: Any, channel: str) -> None:
         ended = self.replaceable([name], scope)
         self.command("approve", channel, name, scope=scope, session_id=self.session(channel))
@@ -201,13 +215,22 @@ class Ledger(RuleBasedStateMachine):
         self.command("revoke", "ch2", name)
         self.goes({grant_id for grant_id, grant in self.live.items() if grant.domain == name})
 
+    @rule(name=names, steps=few, scope=scopes)
+    def somebody_revokes_and_approves_again(self, name: str, steps: int, scope: str) -> None:
+        self.somebody_revokes(name=name)
+        self.the_effector_goes_on(steps=steps)
+        self.somebody_approves_by_name(name=name, scope=scope, channel="ch1")
+
     def command(self, action: e.Action, channel: str, name: str, **other: Any) -> None:
         self.decide(action, channel, "sarah", via="command", names=(e.Verdict(name),), **other)
 
     def decide(self, action: e.Action, channel: str, user: str, **other: Any) -> None:
         card = self.sut.data.cards.get(other.get("card_id", ""))
+        before = set(self.now_live())
         decided: dict[str, Any] = {"via": "button", "post_id": card.post_id if card else "", **other}
         self.world >> e.NetworkDecided(action, channel, f"u-{user}", user, **decided)
+        now = self.now_live()
+        self.sut.taken_out.difference_update(now[new].domain for new in set(now) - before)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -222,7 +245,7 @@ class Ledger(RuleBasedStateMachine):
                 what, _, name = issued.command.name.partition(":")
                 self.goes({name} if what == "grant" else set())
 
-    @rule(channel=st.sampled_from(["ch1", "ch2"]))
+    @rule(channel=channels)
     def a_session_ends(self, channel: str) -> None:
         over = self.session(channel)
         self.sessions[channel] += 1
@@ -231,22 +254,28 @@ class Ledger(RuleBasedStateMachine):
 
     # --- the firewall -------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.sut.waiting(*OF_THE_ALIAS))
-    @rule(steps=st.integers(1, 4))
+    @rule(steps=few)
     def the_effector_goes_on(self, steps: int) -> None:
         for _ in range(steps):
             if self.sut.waiting(*OF_THE_ALIAS):
                 self.sut.step()
                 self.keeps(may_withdraw=True)
 
-    @precondition(lambda self: self.sut.job or self.sut.look)
     @rule()
-    def the_service_dies(self) -> None:
+    def the_effector_does_all_that_it_can(self) -> None:
+        self.the_effector_goes_on(steps=200)
+        assert not self.sut.waiting(*OF_THE_ALIAS), "the writes come to no end"
+
+    @rule(steps=few)
+    def the_service_dies(self, steps: int) -> None:
+        self.the_effector_goes_on(steps=steps)
         self.sut.crash()
 
-    @rule(code=st.sampled_from(["", "forbidden", "disabled"]))
-    def opnsense_refuses_the_next_request(self, code: str) -> None:
+    @rule(steps=few, code=codes)
+    def opnsense_refuses_a_request(self, steps: int, code: str) -> None:
+        self.the_effector_goes_on(steps=steps)
         self.sut.refusal = code
+        self.the_effector_goes_on(steps=2)
 
     @rule(name=names, rejected=st.booleans())
     def opnsense_takes_a_name_or_not(self, name: str, rejected: bool) -> None:
@@ -268,12 +297,16 @@ class Ledger(RuleBasedStateMachine):
     def others_remove(self, name: str) -> None:
         self.sut.others_remove(name)
 
-    @precondition(lambda self: not self.sut.data.busy)
-    @rule(at_once=st.booleans())
-    def a_look_begins(self, at_once: bool) -> None:
+    @rule()
+    def a_look_between_writes(self) -> None:
+        self.the_effector_does_all_that_it_can()
         self.sut.begin_look()
-        if at_once:
-            self.a_look_ends()
+        self.a_look_ends()
+
+    @precondition(lambda self: not self.sut.data.busy)
+    @rule()
+    def a_look_begins(self) -> None:
+        self.sut.begin_look()
 
     @precondition(lambda self: self.sut.look)
     @rule()
@@ -352,23 +385,16 @@ class Ledger(RuleBasedStateMachine):
         """When all works again and nobody touches it, the alias comes to be what is wished for; a refold agrees."""
         self.sut.refusal, self.sut.shows, self.sut.leads, self.sut.rejects = "", "seen", {}, set()
         for _ in range(3):
-            self.run_dry()
+            self.sut.run()
             self.sut.begin_look()
             self.sut.end_look()
-            self.run_dry()
+            self.sut.run()
         wish = set(self.sut.data.wish())
         assert wish <= set(self.sut.entries)
         assert self.sut.ours & set(self.sut.entries) <= wish
         assert all(self.sut.data.is_open(name) for name in wish)
         assert self.sut.data.revocations == ()
         assert refold(self.world.history)[0] == self.world.states
-
-    def run_dry(self) -> None:
-        for _ in range(200):
-            if not self.sut.waiting(*OF_THE_ALIAS):
-                return
-            self.sut.step()
-        raise AssertionError("the writes come to no end")
 
 
 TestLedger = Ledger.TestCase

@@ -103,11 +103,15 @@ class Entry:
 
 @frozen
 class Writing:
-    """A write under way. `first`: what stood in the alias before it touched anything, once that was read."""
+    """A write under way. `first`: what stood in the alias before it touched anything, once that was read.
+
+    `again`: it was read anew, so an earlier request of this write may have come through.
+    """
 
     add: tuple[str, ...]
     remove: tuple[str, ...]
     first: tuple[str, ...] | None = None
+    again: bool = False
 
 
 @frozen

@@ -156,8 +156,9 @@ class LedgerStep(RequestsStep):
         event, writing = cast("AliasRead", self.event), self.data.writing
         if writing is None:
             return
-        if writing.first is None:
-            self.data = evolve(self.data, writing=evolve(writing, first=event.entries))
+        first = writing.first is None
+        read = evolve(writing, first=event.entries) if first else evolve(writing, again=True)
+        self.data = evolve(self.data, writing=read)
         self._compare(event.entries, {*writing.add, *writing.remove})
 
     def take_written(self) -> None:
@@ -270,7 +271,7 @@ class LedgerStep(RequestsStep):
             return
         late = evolve(data.applying, added=()) if data.applying is not None else data.unapplied
         self.data = evolve(data, writing=None, applying=None, unapplied=late, writes=data.writes + 1)
-        if writing is not None and writing.first is not None and event.code != "rejected":
+        if writing is not None and writing.first is not None and (writing.again or event.code != "rejected"):
             self._doubt(writing, writing.first)
         rejected = writing.add if writing is not None and event.code == "rejected" else ()
         if rejected:
@@ -297,7 +298,7 @@ class LedgerStep(RequestsStep):
             self.withdraw(domain, "rejected")
 
     def _doubt(self, writing: Writing, first: Collection[str]) -> None:
-        """The refusal may have come behind the write: what that would have changed is ours, if it is there."""
+        """The refusal may have come behind a request of this write: what that would have changed is ours, if it is there."""
         for domain in (*writing.add, *writing.remove):
             if domain in writing.remove or domain not in first:
                 self.data = self.data.with_entry(Entry(domain, True, addresses=self._addresses(domain)))
