@@ -20,7 +20,7 @@ from schema_kit import check_journal
 from sm.journal.sqlite import open_journal
 from sm.replay.verify import verify
 
-pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.real_peers, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 ALIAS = "llm_approved_domains"
 THEIRS = "intranet.example.org"  # an administrator's own entry in the alias, all the time
