@@ -197,7 +197,7 @@ class ChannelStep(Step[ChannelData]):
             )
             self.notify(streams.alias(message.alias), listed)
             return
-        members = self._addressed()
+        members = [] if self._is_over() else self._addressed()  # `this session` there is no other one
         decided = NetworkDecided(
             action=action,
             channel_id=message.channel_id,

@@ -50,3 +50,14 @@ def test_a_sets_button_opens_what_it_named_or_nothing():
     assert world.alias.wish() == []
     world.configured(sets=(PYTHON,)).press(D, "set", request_id="set:python")
     assert world.alias.wish() == sorted(PYTHON.domains)
+
+
+def test_this_session_in_the_thread_of_one_that_is_over_is_no_other():
+    world = World().ready()
+    world.session = OTHER
+    world.start("acme/other", post_id="second").prepared().started().initialized()
+    world.post("@claude stop", root_id="second").ended().container_stopped().looked_at()
+    world.post(f"@claude approve {D} for this session", root_id="second")
+    assert (world.said, world.alias.live()) == (["which_session_scope"], [])
+    world.post(f"@claude approve {D} for this session")
+    assert [grant.session_id for grant in world.alias.live()] == [SESSION]
