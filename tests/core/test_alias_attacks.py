@@ -61,3 +61,10 @@ def test_this_session_in_the_thread_of_one_that_is_over_is_no_other():
     assert (world.said, world.alias.live()) == (["which_session_scope"], [])
     world.post(f"@claude approve {D} for this session")
     assert [grant.session_id for grant in world.alias.live()] == [SESSION]
+
+
+def test_what_an_administrator_spelled_otherwise_remains_open_and_that_is_said():
+    world = World(firewall=["PyPI.org"]).ready().granted(D)
+    assert world.firewall == ["PyPI.org", D]
+    world.post(f"@claude revoke {D}").written().applied("unseen")
+    assert (world.firewall, world.said) == (["PyPI.org"], ["revoked_but_foreign"])

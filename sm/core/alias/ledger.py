@@ -315,6 +315,10 @@ class LedgerStep(RequestsStep):
         self.data = evolve(self.data, revocations=left)
 
     def _say_revoked(self, wanted: Revocation, resolved: str) -> None:
+        if wanted.domain in {entry.lower() for entry in self.data.foreign or ()}:  # OPNsense takes capitals
+            facts = {"domain": wanted.domain, "granted": "yes"}
+            self.say(wanted.channel_id, "revoked_but_foreign", wanted.root_id, **facts)
+            return
         facts = {"domain": wanted.domain, "user": wanted.user_name, "resolved": resolved}
         self.say(wanted.channel_id, "revoked", wanted.root_id, **facts)
 
