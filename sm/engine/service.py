@@ -272,9 +272,9 @@ class Service:
         """Act until asked to stop."""
         tasks = [asyncio.create_task(self.writer.run(), name="writer")]
         self.writer.listen(self._committed)
-        await self._web.start(self._settings.listen_addr.host, self._settings.listen_addr.port)
         await self._adopt_rules()
-        await self._adopt_policy()
+        await self._adopt_policy()  # before anything can be pressed: nobody decides by former settings
+        await self._web.start(self._settings.listen_addr.host, self._settings.listen_addr.port)
         owed, self._owed = self._owed or [], None
         self._dispatcher.take(owed, doubtful=True)
         self._followers.start_all()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from chat_kit import Town
 from engine_kit import ALIAS_STREAM, CHANNEL, NOON_MS, SARAH
+from test_service import Running
 from wall_kit import HELD, Wall
 
 from sm.core import streams
 from sm.core.alias.ledger import HOUR_MS
 from sm.core.commands import SetTimer
 from sm.core.events import NetworkDecided, Verdict
+from sm.engine import service
 from sm.engine.dispatch import Job
 from sm.engine.effectors.timers import TimerEffectors
 from sm.engine.writer import Issued
@@ -118,3 +122,24 @@ async def test_an_hour_is_an_hour_too_when_the_clock_is_set_back_meanwhile() -> 
 def hour_timer() -> Job:
     """Set at noon, by whoever chose an hour."""
     return Job(Issued("c", ALIAS_STREAM, 1, SetTimer("", "grant:g1x0", 0, NOON_MS + HOUR_MS)), doubtful=True)
+
+
+async def test_nothing_can_be_pressed_before_the_settings_of_now_count(
+    town: Town, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def noted(owner: Any, name: str) -> None:
+        true = getattr(owner, name)
+
+        async def call(*args: Any) -> None:
+            await true(*args)
+            order.append(name)
+
+        monkeypatch.setattr(owner, name, call)
+
+    noted(service.WebServer, "start")
+    noted(service.Service, "_adopt_policy")
+    running = await Running(town, path).ready()
+    await running.stop()
+    assert order == ["_adopt_policy", "start"]
