@@ -29,6 +29,7 @@ _FAILURES = {
     "unauthorized": "OPNsense does not know our API key",
     "forbidden": "our API user lacks a privilege at OPNsense",
     "rejected": "OPNsense does not accept the name",
+    "content_rejected": "OPNsense did not take the alias's content, for another entry or without a reason",
     "certificate": "OPNsense's certificate is not trusted",
     "no_endpoint": "there is no OPNsense at that address",
     "quarantined": "the alias's stream is quarantined",

@@ -8,7 +8,7 @@ import pytest
 from engine_kit import CHANNEL, JAMES, SARAH, until
 from wall_kit import HELD, PYPI, Wall
 
-from sm.core.events import DomainSet, NetworkListRequested, Policy
+from sm.core.events import DomainSet, NetworkListRequested, NetworkSessionEnded, Policy
 from sm.core.streams import alias as stream_of
 
 EXAMPLE = "192.175.48.10"
@@ -356,6 +356,115 @@ def refuse_in_content(wall: Wall, name: str) -> None:
         )
 
     store._complaint = complaint  # type: ignore[method-assign]
+
+
+# --- one thing during another ------------------------------------------------------------------------------------------
+
+
+class Held:
+    """A request to the firewall that waits until the test lets it go on."""
+
+    def __init__(self, wall: Wall, endpoint: str) -> None:
+        self._wall, self._go_on = wall, asyncio.Event()
+        self._is_there = asyncio.Event()
+        wall.line.at("before", endpoint, self._wait)
+
+    async def _wait(self) -> None:
+        self._is_there.set()
+        await self._go_on.wait()
+
+    async def is_there(self) -> None:
+        await asyncio.wait_for(self._is_there.wait(), 10)
+
+    async def go_on(self) -> None:
+        self._go_on.set()
+        await self._wall.quiet()
+
+
+@pytest.mark.parametrize("endpoint", ["alias/setItem", "alias/reconfigure"])
+async def test_revoked_while_it_is_being_opened_it_is_closed_and_answered(wall: Wall, endpoint: str) -> None:
+    held = Held(wall, endpoint)
+    (request,) = await wall.ask("pypi.org")
+    await wall.press(request, wait=False)
+    await held.is_there()
+    await wall.command("revoke", "pypi.org", wait=False)
+    assert wall.said("revoked") == []
+    await held.go_on()
+    assert (wall.state(request), wall.content) == ("closed", [HELD])
+    assert wall.heard() == [("denied", "pypi.org")]
+    assert len(wall.said("revoked")) == 1
+    assert PYPI not in wall.open
+    wall.is_whole()
+
+
+@pytest.mark.parametrize("endpoint", ["alias/setItem", "alias/reconfigure"])
+async def test_approved_again_while_it_is_being_closed_it_is_opened_and_nobody_hears_that_it_is_closed(
+    wall: Wall, endpoint: str
+) -> None:
+    await wall.approve("pypi.org")
+    held = Held(wall, endpoint)
+    await wall.command("revoke", "pypi.org", wait=False)
+    await held.is_there()
+    await wall.command("approve", "pypi.org", wait=False)
+    await held.go_on()
+    assert wall.grant("pypi.org").state == "held"
+    assert PYPI in wall.open
+    assert wall.is_ours("pypi.org")
+    told = [recorded.seq for recorded in wall.engine.recorded("alias.applied")]
+    assert len(told) == 3
+    wall.is_whole()
+
+
+@pytest.mark.parametrize("endpoint", ["alias/setItem", "alias/reconfigure"])
+async def test_a_session_that_ends_while_its_domain_is_being_opened_leaves_nothing_open(
+    wall: Wall, endpoint: str
+) -> None:
+    held = Held(wall, endpoint)
+    (request,) = await wall.ask("pypi.org")
+    await wall.press(request, "session", wait=False)
+    await held.is_there()
+    await wall.engine.happen(stream_of("llm_approved_domains"), NetworkSessionEnded("s1"))
+    await held.go_on()
+    assert wall.content == [HELD]
+    assert PYPI not in wall.open
+    assert wall.heard() == []
+    wall.is_whole()
+
+
+async def test_two_revocations_of_one_domain_are_both_answered(wall: Wall) -> None:
+    await wall.approve("pypi.org")
+    held = Held(wall, "alias/setItem")
+    await wall.command("revoke", "pypi.org", wait=False)
+    await held.is_there()
+    await wall.command("revoke", "pypi.org", user=JAMES, wait=False)
+    await held.go_on()
+    assert [said["user"] for said in wall.said("revoked")] == ["sarah", "james"]
+    assert len(wall.ours) == 2
+
+
+async def test_an_entry_of_somebody_elses_in_capitals_keeps_it_open_and_revoke_says_so(wall: Wall) -> None:
+    """OPNsense takes both spellings for two entries, and DNS for one name."""
+    await wall.edit("PyPI.org")
+    await wall.approve("pypi.org")
+    await wall.command("revoke", "pypi.org")
+    assert wall.content == [HELD, "PyPI.org"]
+    assert PYPI in wall.open
+    assert wall.said("revoked") == []
+    assert [said["domain"] for said in wall.said("revoked_but_foreign")] == ["pypi.org"]
+
+
+async def test_an_administrator_who_enters_it_while_it_is_being_closed_keeps_it_open_and_that_is_said(
+    wall: Wall,
+) -> None:
+    await wall.approve("pypi.org")
+    wall.line.at("before", "alias/reconfigure", lambda: wall.edit("pypi.org"))
+    await wall.look()
+    await wall.command("revoke", "pypi.org")
+    await wall.resting()
+    assert wall.content == [HELD, "pypi.org"]
+    assert not wall.is_ours("pypi.org")
+    (said,) = wall.said("revoked")
+    assert said["resolved"] == "unseen"
 
 
 # --- the traps ------------------------------------------------------------------------------------------------------------

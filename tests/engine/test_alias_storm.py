@@ -35,7 +35,7 @@ class Storm:
 
     def __init__(self, wall: Wall, seed: int) -> None:
         self.wall = wall
-        self.dice = random.Random(seed)  # noqa: S311
+        self.dice = random.Random(seed)
         self.foreign: set[str] = set()
         self.trail: list[str] = []
         for number, name in enumerate((*GRANTED, *FOREIGN, "added-by-admin.example")):

@@ -48,6 +48,8 @@ FAILURES = {
     "unauthorized": "OPNsense does not know our API key. Mend SM_OPNSENSE_KEY, then press Retry.",
     "forbidden": "our API user lacks the privilege Firewall: Alias: Edit. Grant it, then press Retry.",
     "rejected": "OPNsense does not accept the name.",
+    "content_rejected": "OPNsense does not take the alias's content, for an entry that is not ours or without saying why. "
+    "Mend the alias, then press Retry.",
     "certificate": "its certificate is not trusted. Mend SM_OPNSENSE_FINGERPRINT or SM_CA_FILE, then press Retry.",
     "no_endpoint": "there is no OPNsense at SM_OPNSENSE_URL. Mend it, then press Retry.",
     "quarantined": "the firewall is not changed until an operator has looked at the journal.",
