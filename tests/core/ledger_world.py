@@ -201,6 +201,7 @@ class LedgerWorld:
         back = self.taken_out & (set(wanted) - set(content))
         assert not back, f"{back} was taken out by others, and nobody decided anew"
         self.ours.update(set(wanted) - set(content))
+        self.confirmed.difference_update(set(content) - set(wanted))
         self.entries[:] = wanted
         self.unnoticed.difference_update(wanted)
 

@@ -107,6 +107,16 @@ def test_a_write_that_begins_again_after_a_crash_still_knows_what_was_ours(world
     assert world.alias.entries[D].ours
 
 
+def test_what_others_take_out_during_our_write_and_we_put_back_is_ours(world: World):
+    world.firewall.append(A)
+    world.press(F)
+    world.press(A).press(D).written().applied()
+    world.read()
+    world.firewall.remove(A)
+    world.read().written(read=False)
+    assert world.alias.entries[A].ours
+
+
 def test_what_others_add_during_our_write_is_theirs(world: World):
     world.press(D).read()
     world.firewall.append("evil.example")

@@ -73,8 +73,8 @@ class Ledger(RuleBasedStateMachine):
             assert may_withdraw, "a grant ended for no reason"
             self.has_cause(known[gone])
         self.live = now
-        last = self.world.recorded[-1].event if self.world.recorded else None
-        if may_withdraw and isinstance(last, e.AliasWritten | e.AliasObserved):
+        reports = (e.AliasWritten, e.AliasObserved)
+        if may_withdraw and any(isinstance(recorded.event, reports) for recorded in self.world.recorded):
             turned = {name.domain for name in self.refused_names()}
             assert not turned & {grant.domain for grant in now.values()}, (
                 "it leads where nothing may be opened"
@@ -215,10 +215,12 @@ class Ledger(RuleBasedStateMachine):
         self.command("revoke", "ch2", name)
         self.goes({grant_id for grant_id, grant in self.live.items() if grant.domain == name})
 
-    @rule(name=names, steps=few, scope=scopes)
-    def somebody_revokes_and_approves_again(self, name: str, steps: int, scope: str) -> None:
+    @rule(name=names, steps=few, scope=scopes, refused=st.booleans())
+    def somebody_revokes_and_approves_again(self, name: str, steps: int, scope: str, refused: bool) -> None:
         self.somebody_revokes(name=name)
         self.the_effector_goes_on(steps=steps)
+        if refused:
+            self.opnsense_refuses_a_request(steps=0, code="forbidden")
         self.somebody_approves_by_name(name=name, scope=scope, channel="ch1")
 
     def command(self, action: e.Action, channel: str, name: str, **other: Any) -> None:

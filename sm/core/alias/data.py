@@ -103,9 +103,9 @@ class Entry:
 
 @frozen
 class Writing:
-    """A write under way. `first`: what stood in the alias before it touched anything, once that was read.
+    """A write under way. `first`: what stood in the alias before each of its requests, once that was read.
 
-    `again`: it was read anew, so an earlier request of this write may have come through.
+    `again`: it was read more than once, so an earlier request of this write may have come through.
     """
 
     add: tuple[str, ...]

@@ -152,12 +152,14 @@ class LedgerStep(RequestsStep):
     # --- what came of it --------------------------------------------------------------------------------------------
 
     def take_read(self) -> None:
-        """What stood there before our write; the first such reading tells what is not ours."""
+        """What stood there before our write; what each such reading shows is not ours."""
         event, writing = cast("AliasRead", self.event), self.data.writing
         if writing is None:
             return
-        first = writing.first is None
-        read = evolve(writing, first=event.entries) if first else evolve(writing, again=True)
+        first = event.entries
+        if writing.first is not None:
+            first = tuple(entry for entry in writing.first if entry in event.entries)
+        read = evolve(writing, first=first, again=writing.first is not None)
         self.data = evolve(self.data, writing=read)
         self._compare(event.entries, {*writing.add, *writing.remove})
 
