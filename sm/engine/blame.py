@@ -43,14 +43,16 @@ async def find_odd(
 
     `resolved` is what our own names lead to, if that is known. A name is suspect when the table has no address of it:
     the firewall was told another answer than we. An entry of somebody else that the table does not show either might
-    be the one just as well; then nobody is blamed.
+    be the one just as well; then nobody is blamed. What stood there at the last look counts, too: who takes an entry out
+    may not have applied that yet.
     """
     peers = await names.peers()
     odd = [row for row in rows if not row.startswith("!") and addresses.judge([row], peers)[0]]
     if not odd:
         return Odd()
     wish = data.wish()
-    others = [entry for entry in entries if entry not in wish and not entry.startswith("!")]
+    known = dict.fromkeys((*entries, *(data.foreign or ())))
+    others = [entry for entry in known if entry not in wish and not entry.startswith("!")]
     fixed = [entry for entry in others if _span(entry) is not None]
     named = [entry for entry in others if _span(entry) is None]
     asked = [entry for entry in named if _NAME.fullmatch(entry)][:MAX_ASKED]

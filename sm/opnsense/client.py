@@ -178,10 +178,13 @@ class OPNsenseClient:
         return AliasContent(uuid, tuple(line for raw in content.split("\n") if (line := raw.strip())))
 
     async def look(self) -> Look:
-        """Entries and table, none of our own writes under way; refused as `read` is."""
+        """Entries and table, none of our own writes under way; refused as `read` is.
+
+        The table comes first: what others enter meanwhile has its entry here before its address, never the other way.
+        """
         async with self._turn:
-            content = await self._read()
-            return Look(content.entries, await self._table())
+            table = await self._table()
+            return Look((await self._read()).entries, table)
 
     async def save(
         self, *, add: Iterable[str], remove: Iterable[str] = (), before_write: BeforeWrite

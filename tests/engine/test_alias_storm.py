@@ -70,11 +70,11 @@ class Storm:
         """All is done, or the process was killed over it."""
         wall = self.wall
 
-        async def is_done() -> bool:
-            return bool(wall.engine.fatal) or not await wall.outstanding()
+        def is_done() -> bool:
+            return bool(wall.engine.fatal) or not wall.outstanding()
 
         give_up_at = time.monotonic() + 20
-        while not await is_done():
+        while not is_done():
             assert time.monotonic() < give_up_at, self.trail
             await asyncio.sleep(0.002)
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from attrs import evolve
 from engine_kit import ManualClock, until
 from wall_kit import PYPI, VM, Dns
 
@@ -245,6 +246,11 @@ async def test_what_somebody_else_entered_as_an_address_is_explained(dns: Dns, r
 async def test_what_lies_beside_it_explains_nothing(dns: Dns, entry: str) -> None:
     found = await odd(dns, ledger(a=PYPI), ["10.0.0.5"], entry)
     assert (found.address, found.suspects) == ("10.0.0.5", ("a.example",))
+
+
+async def test_what_stood_there_at_the_last_look_is_explained_though_it_was_taken_out_since(dns: Dns) -> None:
+    data = evolve(ledger(a=PYPI), foreign=("10.1.2.3",))
+    assert await odd(dns, data, [PYPI, "10.1.2.3"]) == Odd()
 
 
 async def test_a_name_of_somebody_elses_explains_its_own_addresses(dns: Dns) -> None:

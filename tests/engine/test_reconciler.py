@@ -75,7 +75,7 @@ async def test_nothing_is_recorded_when_nothing_differs(watched: Wall) -> None:
 async def test_a_look_only_reads(watched: Wall) -> None:
     watched.line.wire.clear()
     await watched.look()
-    assert watched.line.wire == ["alias/getAliasUUID", "alias/export", "alias_util/list"]
+    assert watched.line.wire == ["alias_util/list", "alias/getAliasUUID", "alias/export"]
 
 
 async def test_after_a_change_that_took_effect_one_looks_at_once(watched: Wall) -> None:
@@ -407,6 +407,21 @@ async def test_an_address_of_somebody_elses_range_or_network_blames_nobody(watch
     await watched.look()
     assert (watched.data.table_trouble, watched.said("table_odd")) == ("", [])
     assert watched.grant("pypi.org").state == "held"
+
+
+async def test_what_others_enter_during_a_look_is_laid_at_nobodys_door(watched: Wall) -> None:
+    await watched.approve("pypi.org")
+    await watched.resting()
+    for when in ("before", "after"):
+        for endpoint in ("alias_util/list", "alias/export"):
+            address = f"10.{when == 'after':d}.{endpoint == 'alias/export':d}.9"
+            watched.line.at(when, endpoint, lambda address=address: watched.edit(address))
+            await watched.look()
+            watched.line.at(when, endpoint, lambda address=address: watched.edit(remove=[address]))
+            await watched.look()
+            await watched.look()
+    assert watched.grant("pypi.org").state == "held"
+    assert watched.said("table_odd") == []
 
 
 @pytest.mark.parametrize("entry", ["intranet.example", "llm_net"])

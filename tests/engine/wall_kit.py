@@ -425,7 +425,7 @@ class Wall:
             if self.watch.slept[-1] == BUSY_S:
                 await self.watch.pass_s(BUSY_S)
                 return False
-            return not await self.outstanding()
+            return not self.outstanding()
 
         for _ in range(2000):
             assert self.running is not None
@@ -440,18 +440,16 @@ class Wall:
         """Everything that was asked for is done, but for timers."""
         for _ in range(2000):
             await settled(3)
-            if self.engine.fatal or not await self.outstanding():
+            if self.engine.fatal or not self.outstanding():
                 assert not self.engine.fatal, self.engine.fatal
                 return
             await asyncio.sleep(0.004)
-        raise AssertionError(f"still to be done: {await self.outstanding()}")
+        raise AssertionError(f"still to be done: {self.outstanding()}")
 
-    async def outstanding(self) -> list[str]:
-        return [
-            row.id
-            for row in await self.engine.commands()
-            if row.settled_by is None and row.kind != "timer.set"
-        ]
+    def outstanding(self) -> list[str]:
+        """The lanes in which something waits, or is under way, but for timers."""
+        assert self.engine.dispatcher is not None
+        return [lane for lane in self.engine.dispatcher._lanes if not lane.startswith("timer:")]
 
     # --- what came of it --------------------------------------------------------------------------------------------
 
