@@ -324,6 +324,16 @@ class Service:
 
     async def _adopt_policy(self) -> None:
         """The settings for decisions enter by an event, where they are others than the last ones."""
+        for stream, state in self.writer.states.items():
+            former = (
+                streams.kind_of(stream) == "alias" and streams.id_of(stream) != self._settings.opnsense_alias
+            )
+            if former and (open_there := state.data.wish()):
+                log.error(
+                    "what was approved for the alias of former settings stays there; take it out in OPNsense",
+                    alias=streams.id_of(stream),
+                    domains=open_there,
+                )
         configured = AliasConfigured(policy(self._settings))
         await self.writer.submit(
             Submission(

@@ -320,6 +320,20 @@ def test_net_lists_what_is_open_for_whom_and_until_when() -> None:
     ]
 
 
+def test_net_names_what_is_on_its_way_out() -> None:
+    row = "a.example\tclosing\t\t0\t\t\t"
+    facts = {"grants": row, "foreign": "", "alias": "llm", "trouble": "", "more": "0"}
+    assert "- `a.example` is not allowed any more, but not out of the alias yet" in render(
+        "net", facts, bot=BOT
+    )
+
+
+def test_each_host_of_a_set_is_named_before_it_is_opened() -> None:
+    hosts = tuple(f"h{n}.example" for n in range(7))
+    *_, (text, _) = cards.choices(evolve(VIEW, offers=(DomainSet("many", hosts),)))
+    assert all(f"`{host}`" in text for host in hosts)
+
+
 def test_pending_lists_the_open_cards_with_links() -> None:
     facts = {"cards": f"post1\tpypi.org b.example\tacme/webapp\tabc12345\t{UNTIL}", "more": "0"}
     text = render("pending", facts, bot=BOT, link="https://chat.example/_redirect/pl/")

@@ -344,6 +344,9 @@ class DecisionStep(CardStep):
             lines.append(
                 f"{grant.domain}\t{grant.state}\t{grant.scope}\t{grant.until_ms}\t{name}\t{session}\t{grant.reason}"
             )
+        wish = self.data.wish()
+        leaving = sorted(e.domain for e in self.data.entries.values() if e.ours and e.domain not in wish)
+        lines += [f"{domain}\tclosing\t\t0\t\t\t" for domain in leaving]
         foreign = self.data.foreign or ()
         self.say(
             event.channel_id,

@@ -198,7 +198,8 @@ def choices(view: CardView, *, short: bool = False) -> Iterator[tuple[str, tuple
         more = f" and {len(offer.domains) - MAX_NAMED} more" if len(offer.domains) > MAX_NAMED else ""
         name = f"✅ Approve all of {offer.name}: {named}{more}"
         place = offer.name.translate(_LETTERS)
-        yield "", (Choice("set", f"set:{offer.name}", name, "default", place),)
+        all_of_it = listed(offer.domains, len(offer.domains)) if more else ""  # nobody opens what is not seen
+        yield all_of_it, (Choice("set", f"set:{offer.name}", name, "default", place),)
 
 
 def _of_row(row: CardRow, *, short: bool) -> Iterator[Choice]:

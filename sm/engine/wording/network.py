@@ -191,6 +191,8 @@ def _grant(fields: list[str]) -> str:
     until = {"session": f"for {whose}", "hour": f"until {when(int(until_ms))}"}.get(
         scope, "until it is revoked"
     )
+    if state == "closing":
+        return f"- `{domain}` is not allowed any more, but not out of the alias yet"
     if state == "withdrawn":
         return f"- `{domain}` withdrawn: {ending(reason)} (was approved by {who})"
     waits = ", not open yet" if state == "wanted" else ""
