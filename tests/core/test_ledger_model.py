@@ -73,6 +73,7 @@ class Ledger(RuleBasedStateMachine):
             assert may_withdraw, "a grant ended for no reason"
             self.has_cause(known[gone])
         self.live = now
+        self.sut.confirmed.intersection_update(grant.domain for grant in now.values())
         reports = (e.AliasWritten, e.AliasObserved)
         if may_withdraw and any(isinstance(recorded.event, reports) for recorded in self.world.recorded):
             turned = {name.domain for name in self.refused_names()}
