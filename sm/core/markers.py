@@ -66,11 +66,6 @@ def _names(listed: str) -> Iterator[str]:
         yield ""
 
 
-def requested_domains(text: str) -> tuple[str, ...]:
-    """The names alone."""
-    return tuple(asked.name for asked in requests(text))
-
-
 def approved(domain: str, reachable: bool = True) -> str:
     """Tells the agent to try again."""
     return f"[NETWORK_APPROVED: {domain}{'' if reachable else NOT_YET}]"

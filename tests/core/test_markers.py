@@ -19,7 +19,6 @@ from sm.core.markers import (
     cleaned,
     denied,
     refused,
-    requested_domains,
     requests,
     shown,
 )
@@ -64,6 +63,10 @@ TEXTS = [
     ("[NETWORK_REQUEST: a]\rb", []),
     ("", []),
 ]
+
+
+def requested_domains(text: str) -> tuple[str, ...]:
+    return tuple(asked.name for asked in requests(text))
 
 
 @pytest.mark.parametrize(("text", "names"), TEXTS, ids=[repr(text)[:50] for text, _ in TEXTS])
