@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sm import cli
@@ -66,6 +66,7 @@ HOSTILE = st.one_of(PIECES, st.text(), st.text(alphabet="ab.,:;!?—-`'\"“”*
 
 
 @settings(max_examples=500, deadline=None)
+@example("approve", ["0.:\u200b:"], Known())
 @given(
     st.sampled_from([*DECISIONS, "aprove", "dney", "approved"]),
     st.lists(HOSTILE, max_size=9),

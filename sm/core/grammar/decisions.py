@@ -215,7 +215,9 @@ def _parts(word: str) -> list[str]:
 
 
 def _name(part: str, known: Known) -> _Name:
-    bare = _unwrapped(part.rstrip("!?:…"))
+    bare, before = _unwrapped(part.rstrip("!?:…")), part
+    while bare != before:
+        bare, before = _unwrapped(bare.rstrip("!?:…")), bare
     by_set = bare.rstrip(".").lower()
     if by_set in known.sets:
         return _Name(part, by_set, mark=part.lower() != by_set)
