@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from sm.core import events as e
 from sm.core import streams
+from sm.core.alias import AliasData
 from sm.core.events import EVENTS, Event
 from sm.core.fold import Recorded, StreamState, fold, initial
 from sm.core.memory import SessionData
@@ -19,7 +20,19 @@ from sm.core.tables import ALIAS_STATES, CHANNEL_STATES, REPOSITORY_STATES, SESS
 
 from .any_event import samples
 from .anything import Move, any_moves, play
-from .playbook import ALIAS, CHANNEL, NOON_MS, PLACE, PUSH_PREPARED, PYTHON, SESSION, VM, World, turned
+from .playbook import (
+    ALIAS,
+    CHANNEL,
+    NOON_MS,
+    PLACE,
+    PUSH_PREPARED,
+    PYTHON,
+    SESSION,
+    VM,
+    World,
+    nowhere,
+    turned,
+)
 
 STATES: dict[str, list[str]] = {
     streams.session(SESSION): SESSION_STATES,
@@ -52,6 +65,20 @@ STORIES: list[Callable[[World], object]] = [
     lambda world: world.working().granted("pypi.org"),
     lambda world: world.working().granted("pypi.org").post("@claude revoke pypi.org"),
     lambda world: world.working().granted("pypi.org").observed(turned("pypi.org")),
+    lambda world: world.working().asked("pypi.org").press("pypi.org").written(nowhere("pypi.org")),
+    lambda world: world.working().asked("pypi.org").press("pypi.org").read().alias_failed(),
+    lambda world: world.working().granted("pypi.org").post("@claude revoke pypi.org").read().alias_failed(),
+    lambda world: world.working().granted("pypi.org").post("@claude revoke pypi.org").written(),
+    lambda world: (
+        world.working().granted("pypi.org").post("@claude revoke pypi.org").written().alias_failed()
+    ),
+    lambda world: (
+        world.working().granted("pypi.org").post("@claude revoke pypi.org").written().applied("unseen")
+    ),
+    lambda world: (
+        world.working().granted("pypi.org").press("pypi.org", "hour").post("@claude approve a.example 1h")
+    ),
+    lambda world: world.configured(approval_channel="ch2", strong=True).ready().asked("pypi.org").stopped(),
     lambda world: world >> e.AliasTroubled("disabled", ""),
     lambda world: world.ready().post("one").dies(),
     lambda world: world.working().ended(),
@@ -98,6 +125,8 @@ def fitted(event: Event, data: Any) -> list[Event]:
     """The event as it is, and as one that names what the stream has at hand."""
     if isinstance(data, RepositoryData) and hasattr(event, "session_id"):
         return [event, *(evolve(cast("Any", event), session_id=place.holder) for place in data.held)]
+    if isinstance(data, AliasData):
+        return [event, *fitted_to_the_alias(event, data)]
     if not isinstance(data, SessionData):
         return [event]
     names = {"generation": data.generation, "session_id": data.session_id, "offset": data.output_bytes}
@@ -109,6 +138,26 @@ def fitted(event: Event, data: Any) -> list[Event]:
         names["uuid"] = data.talk.unacknowledged.uuid
     known = {name: value for name, value in names.items() if hasattr(event, name)}
     return [event, evolve(cast("Any", event), **known)] if known else [event]
+
+
+def fitted_to_the_alias(event: Event, data: AliasData) -> list[Event]:
+    """The event as it is about each card and its requests, each grant, what is being written."""
+    if isinstance(event, e.TimerFired):
+        names = [f"remind:{name}" for name in data.cards] + [f"expire:{name}" for name in data.cards]
+        names += [f"grant:{name}" for name in data.grants]
+        return [evolve(event, name=name) for name in names]
+    if isinstance(event, e.NetworkSessionEnded):
+        return [evolve(event, session_id=card.session_id) for card in data.cards.values()]
+    if isinstance(event, e.NetworkTried):
+        return [evolve(event, domain=domain) for domain in data.trying]
+    about: list[Event] = []
+    for card in data.cards.values() if hasattr(event, "card_id") else ():
+        there = evolve(cast("Any", event), card_id=card.card_id)
+        if isinstance(event, e.NetworkDecided):
+            there = evolve(there, channel_id=card.channel_id, post_id=card.post_id)
+            about += [evolve(there, request_id=name) for name in ("", "set:python", *card.requests)]
+        about.append(there)
+    return about
 
 
 @pytest.mark.parametrize("stream", STATES, ids=streams.kind_of)
