@@ -66,7 +66,7 @@ def test_a_write_that_is_cut_off_anywhere_beside_an_edit_of_others(steps: int, h
 
 TestLedger = Ledger.TestCase
 TestLedger.settings = settings(
-    max_examples=120,
+    max_examples=80,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
