@@ -85,7 +85,11 @@ async def test_without_the_rules_nothing_is_started_and_they_are_named(rig: Rig,
         text = (await talk.sees("❌ Could not start the container.")).text
         assert "can be reached" in text
         assert "sm doctor rules" in text
-        assert (await rig.vm.state())["containers"] == []
+
+        async def gone() -> bool:  # the two that tried it end with their input
+            return (await rig.vm.state())["containers"] == []
+
+        await until("the trial's containers are gone", gone, 20)
     done = await rig.vm.doctor("network")
     assert done.returncode == 1
     assert "OPEN    the network's gateway (172.30.213.1)" in done.stdout
