@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from need import needs
-from real_kit import Rig, Talk
+from real_kit import Rig, Talk, until
 
 from sm.sandbox.network.netns import BOX_ADDRESS
 
@@ -105,7 +105,11 @@ async def test_without_rules_nothing_is_started_and_the_chat_says_what_is_open(r
         with powerless(rig):
             text = await _refused(talk)
         assert "can be reached" in text
-        assert (await rig.vm.state())["containers"] == []
+
+        async def gone() -> bool:  # the two that tried it end with their input
+            return (await rig.vm.state())["containers"] == []
+
+        await until("the trial's containers are gone", gone, 20)
         await talk.start()  # … and with them it is
         await talk.stop()
 
