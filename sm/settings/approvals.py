@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, cast
 
 from sm.core import domains
 from sm.core.grammar.decisions import RESERVED
-from sm.settings.syntax import Pairs, Unfit, host_port, shown_name
+from sm.settings.syntax import Pairs, Unfit, host_port, pairs, shown_name
 
 DNS_PORT = 53
 APPROVERS = 100
@@ -91,18 +90,8 @@ def domain_sets(text: str) -> dict[str, tuple[str, ...]]:
     A name is one word that no host can be (no dot) and that says nothing else behind `approve`. The hosts are judged
     here by their syntax only.
     """
-    if len(text) > SETS_CHARACTERS:
-        raise Unfit(f"is longer than {SETS_CHARACTERS} characters")
-    try:
-        read: Any = json.loads(text, object_pairs_hook=Pairs)
-    except (ValueError, RecursionError):
-        raise Unfit("is not JSON") from None
-    if not isinstance(read, Pairs):
-        raise Unfit("is not a JSON object")
-    if len(read) > SETS:
-        raise Unfit(f"names more than {SETS} sets")
     found: dict[str, tuple[str, ...]] = {}
-    for name, hosts in read:
+    for name, hosts in pairs(text, characters=SETS_CHARACTERS, most=SETS, what="sets"):
         _set_name(name)
         if name in found:
             raise Unfit(f"names the set {shown_name(name)} twice", "leave one of them out")

@@ -92,24 +92,29 @@ def switch(text: str) -> bool:
     raise Unfit("is not true or false")
 
 
-def projects(text: str) -> dict[str, str]:
-    """A JSON object of project names to absolute paths on the VM.
-
-    A name is one word of the chat's `start`: it can be no repository (no slash), no option and no command. No two
-    differ in upper and lower case only.
-    """
-    if len(text) > PROJECTS_CHARACTERS:
-        raise Unfit(f"is longer than {PROJECTS_CHARACTERS} characters")
+def pairs(text: str, *, characters: int, most: int, what: str) -> Pairs:
+    """The names and values of a bounded JSON object, in their order, those that stand twice too."""
+    if len(text) > characters:
+        raise Unfit(f"is longer than {characters} characters")
     try:
         read: Any = json.loads(text, object_pairs_hook=Pairs)
     except (ValueError, RecursionError):
         raise Unfit("is not JSON") from None
     if not isinstance(read, Pairs):
         raise Unfit("is not a JSON object")
-    if len(read) > PROJECTS:
-        raise Unfit(f"names more than {PROJECTS} projects")
+    if len(read) > most:
+        raise Unfit(f"names more than {most} {what}")
+    return read
+
+
+def projects(text: str) -> dict[str, str]:
+    """A JSON object of project names to absolute paths on the VM.
+
+    A name is one word of the chat's `start`: it can be no repository (no slash), no option and no command. No two
+    differ in upper and lower case only.
+    """
     found: dict[str, str] = {}
-    for name, path in read:
+    for name, path in pairs(text, characters=PROJECTS_CHARACTERS, most=PROJECTS, what="projects"):
         _project_name(name, taken={other.lower() for other in found})
         found[name] = _project_path(name, path)
     return found
